@@ -1,0 +1,120 @@
+"""One exception tree: each leaf says what was got, what is allowed and what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class StreetVisionError(Exception):
+    """The root of every error this package raises on purpose.
+
+    Args:
+        got: what was met.
+        allowed: what would have been right.
+        action: what the reader can do now.
+        data: machine-readable details, kept on the exception as `data`.
+    """
+
+    def __init__(self, got: str, allowed: str, action: str, **data: Any) -> None:
+        super().__init__(f"got {got}; allowed: {allowed}; do: {action}")
+        self.got = got
+        self.allowed = allowed
+        self.action = action
+        self.data = data
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form for `--json` output and HTTP answers."""
+        return {"error": type(self).__name__, "got": self.got, "allowed": self.allowed, "do": self.action}
+
+
+class SettingsError(StreetVisionError):
+    """An unknown profile, an unknown key or a value outside its range."""
+
+
+class MissingExtraError(StreetVisionError):
+    """A feature needs an optional dependency that is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            got=f"no package {package!r}",
+            allowed=f"the extra {extra!r} installed",
+            action=f"run: pip install 'streetvision[{extra}]' -c constraints.txt",
+            package=package,
+            extra=extra,
+        )
+
+
+class ImageError(StreetVisionError):
+    """An image was refused."""
+
+
+class ImageTooLargeError(ImageError):
+    """Too many bytes, pixels or frames."""
+
+
+class ImageFormatError(ImageError):
+    """Not one of the formats we decode."""
+
+
+class ImageBrokenError(ImageError):
+    """Empty, truncated or otherwise unreadable."""
+
+
+class NoImagesError(ImageError):
+    """A folder holds no image at all."""
+
+
+class DataError(StreetVisionError):
+    """A data set, label or group is not as it should be."""
+
+
+class LeakError(DataError):
+    """A group, or a near-duplicate, stands in two splits."""
+
+
+class ModelError(StreetVisionError):
+    """Weights or an adapter are not usable."""
+
+
+class ManifestError(ModelError):
+    """A file is missing or its sha256 differs from the manifest."""
+
+
+class PreprocessMismatchError(ModelError):
+    """Features, head or calibrators were made with another backbone or preprocessing version."""
+
+
+class CalibrationError(StreetVisionError):
+    """A calibrator or an exit band cannot be made from this data."""
+
+
+class RegistryError(StreetVisionError):
+    """A version, alias or promotion is not as it should be."""
+
+
+class QueryLogError(StreetVisionError):
+    """The query log cannot be read or written."""
+
+
+class WorkbenchError(StreetVisionError):
+    """FiftyOne or its database cannot run; the loop goes on without it."""
+
+
+class LoopError(StreetVisionError):
+    """The daily or weekly loop cannot go on."""
+
+
+class LoopBusyError(LoopError):
+    """Another loop is running."""
+
+
+class ParameterError(LoopError):
+    """A notebook parameter is unknown, missing, or the notebook has no parameters cell."""
+
+
+class StepFailedError(LoopError):
+    """A notebook step failed, or ran past its time limit."""
+
+
+class StorageError(StreetVisionError):
+    """The disk is full or a file cannot be written."""

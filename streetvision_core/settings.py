@@ -1,0 +1,191 @@
+"""Settings: a profile's YAML, overridden by `SV_…` environment variables, checked to the last key.
+
+Example:
+    >>> load_settings("embedded").models.backbone
+    'efficientnet-lite2'
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streetvision_core.errors import SettingsError
+
+ENV_PREFIX = "SV_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Paths(_Section):
+    """Where the workspace lies; relative paths count from `home`."""
+
+    home: Path = Path()
+    data: Path = Path("data")
+    reports: Path = Path("reports")
+    streets: Path = Path("../shared/streets")
+
+    def resolve(self, name: Literal["data", "reports", "streets"]) -> Path:
+        """The absolute form of one of the folders."""
+        return (self.home / getattr(self, name)).resolve()
+
+
+class Decode(_Section):
+    """Limits on what is decoded."""
+
+    max_bytes: int = Field(20 * 2**20, gt=0)
+    max_pixels: int = Field(50_000_000, gt=0)
+
+
+class Models(_Section):
+    """One adapter name per role; None where the profile has none."""
+
+    backbone: str
+    preprocessing: str
+    detectors: tuple[str, ...] = ()
+    vlm: str | None = None
+    video_vlm: str | None = None
+    ocr: str | None = None
+    segmenter: str | None = None
+    generator: str | None = None
+    threads: int = Field(2, ge=1, description="intra-op threads of each ONNX Runtime session")
+
+
+class CascadeSettings(_Section):
+    """Exit policy and its guarantee: error among exits <= alpha with probability >= 1 - delta."""
+
+    policy: Literal["certified", "plan"] = "certified"
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    delta: float = Field(0.05, gt=0, lt=0.5)
+    ocr_min_width_pixels: int = Field(480, gt=0)
+
+
+class TrainingSettings(_Section):
+    """The frozen-backbone head."""
+
+    learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
+    weight_decays: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
+    epochs: int = Field(60, ge=1)
+    stream_cap_per_day: int = Field(400, ge=0, description="most mined frames a day may add to the training set")
+    stream_cap_per_group: int = Field(10, ge=1)
+
+
+class MiningSettings(_Section):
+    """How many frames a day are put before a reviewer."""
+
+    budget: int = Field(160, ge=1)
+    near_duplicate_cosine: float = Field(0.985, gt=0, le=1)
+    workbench: Literal["auto", "off"] = "auto"
+
+
+class GateSettings(_Section):
+    """The pre-registered promotion test."""
+
+    alpha: float = Field(0.05, gt=0, lt=0.5)
+    margin: float = Field(0.05, ge=0, lt=1, description="largest tolerated loss of accuracy per origin")
+    min_origin_size: int = Field(30, ge=1, description="smaller origins are pooled")
+    max_age_days: int = Field(90, ge=1)
+
+
+class LoopSettings(_Section):
+    """The daily loop."""
+
+    queries_per_day: int = Field(360, ge=1)
+    synthetic_per_day: int = Field(120, ge=0)
+    heldout_frames: int = Field(400, ge=1)
+    step_timeout_seconds: int = Field(900, ge=1)
+    retries: int = Field(1, ge=0)
+    notify_urls: tuple[str, ...] = ()
+
+
+class Settings(_Section):
+    """Everything a profile fixes."""
+
+    profile: str
+    seed: int = 0
+    paths: Paths = Paths()
+    decode: Decode = Decode()
+    models: Models
+    cascade: CascadeSettings = CascadeSettings()
+    training: TrainingSettings = TrainingSettings()
+    mining: MiningSettings = MiningSettings()
+    gate: GateSettings = GateSettings()
+    loop: LoopSettings = LoopSettings()
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with the package, sorted."""
+    folder = resources.files("streetvision_core") / "profiles"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_settings(profile: str | None = None, env: Mapping[str, str] | None = None) -> Settings:
+    """Loads a profile and lays the environment over it.
+
+    Args:
+        profile: a profile's name; None takes `SV_PROFILE`, else `embedded`.
+        env: the environment, `os.environ` unless given. `SV_CASCADE__ALPHA=0.02` sets `cascade.alpha`; lists are
+            YAML (`SV_MODELS__DETECTORS='[dense-lite2]'`).
+
+    Raises:
+        SettingsError: an unknown profile or key, or a value outside its range.
+    """
+    env = os.environ if env is None else env
+    name = profile or env.get(f"{ENV_PREFIX}PROFILE") or "embedded"
+    if name not in profile_names():
+        raise SettingsError(
+            got=f"profile {name!r}",
+            allowed=", ".join(profile_names()),
+            action="set SV_PROFILE or --profile to one of them",
+            profile=name,
+        )
+    text = (resources.files("streetvision_core") / "profiles" / f"{name}.yaml").read_text()
+    values: dict[str, Any] = {"profile": name, **yaml.safe_load(text)}
+    for key, raw in sorted(env.items()):
+        if key.startswith(ENV_PREFIX) and key != f"{ENV_PREFIX}PROFILE":
+            _lay_over(values, key.removeprefix(ENV_PREFIX).lower().split("__"), yaml.safe_load(raw))
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(
+            got=f"{where} = {first.get('input')!r} ({first['msg']})",
+            allowed=_allowed(where),
+            action=f"mend the profile {name!r} or the variable {ENV_PREFIX}{where.upper().replace('.', '__')}",
+            where=where,
+        ) from error
+
+
+def _lay_over(values: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        child = values.setdefault(part, {})
+        if not isinstance(child, dict):
+            raise SettingsError(
+                got=f"{ENV_PREFIX}{'__'.join(path).upper()}",
+                allowed=f"a plain value for {part!r}, which is no section",
+                action="remove the part after the double underscore",
+            )
+        values = child
+    values[path[-1]] = value
+
+
+def _allowed(where: str) -> str:
+    model: Any = Settings
+    for part in where.split(".")[:-1]:
+        field = model.model_fields.get(part)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            break
+        model = field.annotation
+    leaf = model.model_fields.get(where.split(".")[-1])
+    if leaf is None:
+        return f"one of the keys {', '.join(model.model_fields)}"
+    return f"{leaf.annotation} {leaf.description or ''}".strip()
