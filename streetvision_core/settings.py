@@ -8,13 +8,14 @@ Example:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources import SettingsError as SourceError
 
 from streetvision_core.errors import SettingsError
 
@@ -35,7 +36,8 @@ class Paths(_Section):
 
     def resolve(self, name: Literal["data", "reports", "streets"]) -> Path:
         """The absolute form of one of the folders."""
-        return (self.home / getattr(self, name)).resolve()
+        folder: Path = getattr(self, name)
+        return (self.home / folder).resolve()
 
 
 class Decode(_Section):
@@ -106,8 +108,10 @@ class LoopSettings(_Section):
     notify_urls: tuple[str, ...] = ()
 
 
-class Settings(_Section):
-    """Everything a profile fixes."""
+class Settings(BaseSettings):
+    """Everything a profile fixes; environment over profile over defaults."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__")
 
     profile: str
     seed: int = 0
@@ -120,6 +124,18 @@ class Settings(_Section):
     gate: GateSettings = GateSettings()
     loop: LoopSettings = LoopSettings()
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the profile, which arrives as init values."""
+        return env_settings, init_settings
+
 
 def profile_names() -> list[str]:
     """The profiles that come with the package, sorted."""
@@ -127,19 +143,17 @@ def profile_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def load_settings(profile: str | None = None, env: Mapping[str, str] | None = None) -> Settings:
-    """Loads a profile and lays the environment over it.
+def load_settings(profile: str | None = None) -> Settings:
+    """Loads a profile and lays the `SV_…` environment over it.
 
     Args:
-        profile: a profile's name; None takes `SV_PROFILE`, else `embedded`.
-        env: the environment, `os.environ` unless given. `SV_CASCADE__ALPHA=0.02` sets `cascade.alpha`; lists are
-            YAML (`SV_MODELS__DETECTORS='[dense-lite2]'`).
+        profile: a profile's name; None takes `SV_PROFILE`, else `embedded`. `SV_CASCADE__ALPHA=0.02` sets
+            `cascade.alpha`; lists are JSON (`SV_MODELS__DETECTORS='["dense-lite2"]'`).
 
     Raises:
         SettingsError: an unknown profile or key, or a value outside its range.
     """
-    env = os.environ if env is None else env
-    name = profile or env.get(f"{ENV_PREFIX}PROFILE") or "embedded"
+    name = profile or os.environ.get(f"{ENV_PREFIX}PROFILE") or "embedded"
     if name not in profile_names():
         raise SettingsError(
             got=f"profile {name!r}",
@@ -147,45 +161,47 @@ def load_settings(profile: str | None = None, env: Mapping[str, str] | None = No
             action="set SV_PROFILE or --profile to one of them",
             profile=name,
         )
+    _refuse_unknown_variables()
     text = (resources.files("streetvision_core") / "profiles" / f"{name}.yaml").read_text()
-    values: dict[str, Any] = {"profile": name, **yaml.safe_load(text)}
-    for key, raw in sorted(env.items()):
-        if key.startswith(ENV_PREFIX) and key != f"{ENV_PREFIX}PROFILE":
-            _lay_over(values, key.removeprefix(ENV_PREFIX).lower().split("__"), yaml.safe_load(raw))
+    values: dict[str, Any] = yaml.safe_load(text)
     try:
-        return Settings.model_validate(values)
+        return Settings(**values, profile=name)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
             got=f"{where} = {first.get('input')!r} ({first['msg']})",
-            allowed=_allowed(where),
+            allowed=_allowed(first["loc"]),
             action=f"mend the profile {name!r} or the variable {ENV_PREFIX}{where.upper().replace('.', '__')}",
             where=where,
         ) from error
+    except SourceError as error:
+        raise SettingsError(str(error), "JSON for lists and sections", "mend the SV_ variable it names") from error
 
 
-def _lay_over(values: dict[str, Any], path: list[str], value: Any) -> None:
-    for part in path[:-1]:
-        child = values.setdefault(part, {})
-        if not isinstance(child, dict):
-            raise SettingsError(
-                got=f"{ENV_PREFIX}{'__'.join(path).upper()}",
-                allowed=f"a plain value for {part!r}, which is no section",
-                action="remove the part after the double underscore",
-            )
-        values = child
-    values[path[-1]] = value
+def _refuse_unknown_variables() -> None:
+    """pydantic-settings passes over unknown top-level variables; a typing error there must not go unseen."""
+    for key in sorted(os.environ):
+        if key.startswith(ENV_PREFIX):
+            first = key.removeprefix(ENV_PREFIX).lower().split("__")[0]
+            if first not in Settings.model_fields:
+                raise SettingsError(
+                    got=f"the variable {key}",
+                    allowed=f"{ENV_PREFIX} and one of the keys {', '.join(Settings.model_fields)}",
+                    action=f"unset {key} or mend its name",
+                    where=first,
+                )
 
 
-def _allowed(where: str) -> str:
-    model: Any = Settings
-    for part in where.split(".")[:-1]:
-        field = model.model_fields.get(part)
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+def _allowed(where: tuple[int | str, ...]) -> str:
+    model: type[BaseModel] = Settings
+    for part in where[:-1]:
+        child = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        if not (isinstance(child, type) and issubclass(child, BaseModel)):
             break
-        model = field.annotation
-    leaf = model.model_fields.get(where.split(".")[-1])
+        model = child
+    leaf = model.model_fields.get(str(where[-1]))
     if leaf is None:
         return f"one of the keys {', '.join(model.model_fields)}"
-    return f"{leaf.annotation} {leaf.description or ''}".strip()
+    limits = ", ".join(str(limit) for limit in leaf.metadata)
+    return f"{leaf.annotation} {limits}".strip()

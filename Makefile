@@ -1,0 +1,83 @@
+# StreetVision. `make` prints this help. Inside an active conda environment everything is installed there, else in .venv.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+
+EXTRAS ?= workbench,detectors,dev
+ifneq ($(strip $(CONDA_PREFIX)),)
+ENV := $(CONDA_PREFIX)
+else
+ENV := $(CURDIR)/.venv
+endif
+PY := $(ENV)/bin/python
+SV := $(ENV)/bin/streetvision
+STAMP := $(ENV)/.streetvision-$(subst $(comma),-,$(EXTRAS))
+comma := ,
+PYTHON ?= python3
+
+.PHONY: help setup setup-all run daily weekly lab notebooks test check format lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+run: setup ## set up, run a whole day of the loop on the embedded profile, print where the report is
+	@$(SV) daily --demo
+
+daily: setup ## today's loop
+	@$(SV) daily
+
+weekly: setup ## the weekly report
+	@$(SV) weekly
+
+lab: setup ## JupyterLab in notebooks/
+	@$(ENV)/bin/jupyter lab --notebook-dir=notebooks
+
+notebooks: setup ## run every numbered notebook headless, each on its own
+	@$(PY) -m pytest tests/notebooks -q -p no:cacheprovider
+
+test: setup ## every test
+	@$(PY) -m pytest
+
+check: setup ## lint, types, layers, notebooks without outputs
+	@$(ENV)/bin/ruff check .
+	$(ENV)/bin/ruff format --check .
+	$(ENV)/bin/mypy
+	$(ENV)/bin/lint-imports
+	$(ENV)/bin/nbstripout --verify notebooks/*.ipynb
+
+format: setup ## format the code, strip the notebooks
+	@$(ENV)/bin/ruff check --fix .
+	$(ENV)/bin/ruff format .
+	$(ENV)/bin/nbstripout notebooks/*.ipynb
+
+setup: $(STAMP) ## install what the embedded profile and the tests need (EXTRAS=…)
+
+setup-all: ## install every extra of the main environment
+	@$(MAKE) setup EXTRAS=workbench,detectors,gpu,synth,video,sn72,ray,ops,dev
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ "$(ENV)" = "$(CURDIR)/.venv" ] && [ ! -x "$(PY)" ]; then
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "StreetVision needs Python 3.11 or newer, got " + sys.version.split()[0] + "; set PYTHON=python3.11")'
+	  $(PYTHON) -m venv "$(ENV)"
+	fi
+	echo "Installing into $(ENV) (a few GB the first time, most of it torch)…"
+	if $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt uv 2>/dev/null; then
+	  VIRTUAL_ENV="$(ENV)" $(PY) -m uv pip install --quiet --python "$(PY)" -c constraints.txt -e '.[$(EXTRAS)]'
+	else
+	  echo "uv is not to be had; pip installs the whole set instead (slower)"
+	  $(PY) -m pip install --quiet --disable-pip-version-check --no-deps -r constraints.txt
+	  $(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	fi
+	touch "$@"
+
+lock: ## compile constraints.txt anew from pyproject.toml
+	@$(PY) -m uv pip compile pyproject.toml --extra workbench --extra detectors --extra gpu --extra synth --extra video \
+	  --extra sn72 --extra ray --extra ops --extra dev --python-version 3.11 --no-annotate --no-header --upgrade -o constraints.txt
+
+clean: ## remove caches and everything the loop wrote (asks first when there are runs)
+	@if [ -d data/models ] || [ -d data/queries ]; then
+	  read -r -p "This removes the workspace (models, query log, reports). Go on? [y/N] " answer
+	  [ "$$answer" = y ] || exit 1
+	fi
+	git clean -fdX -e '!.venv' -- data reports .mypy_cache .ruff_cache .pytest_cache .hypothesis build
