@@ -15,7 +15,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from pydantic_settings.sources import SettingsError as SourceError
+from pydantic_settings.exceptions import SettingsError as SourceError
 
 from streetvision_core.errors import SettingsError
 
