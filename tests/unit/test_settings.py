@@ -1,0 +1,55 @@
+import os
+
+import pytest
+
+from streetvision_core.errors import SettingsError
+from streetvision_core.settings import load_settings, profile_names
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    for key in [k for k in os.environ if k.startswith("SV_")]:
+        monkeypatch.delenv(key)
+
+
+def test_profile_names__are_the_three():
+    assert profile_names() == ["embedded", "light", "platinum"]
+
+
+@pytest.mark.parametrize("name", ["embedded", "light", "platinum"])
+def test_load_settings__every_profile_is_valid(name):
+    assert load_settings(name).profile == name
+
+
+def test_load_settings__environment_wins(monkeypatch):
+    monkeypatch.setenv("SV_SEED", "7")
+    monkeypatch.setenv("SV_CASCADE__ALPHA", "0.02")
+    monkeypatch.setenv("SV_MODELS__DETECTORS", '["dense-lite2"]')
+    settings = load_settings()
+    assert (settings.seed, settings.cascade.alpha, settings.models.detectors) == (7, 0.02, ("dense-lite2",))
+    assert settings.models.backbone == "efficientnet-lite2"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "got", "allowed"),
+    [
+        ("SV_PROFILE", "gold", "'gold'", "embedded, light, platinum"),
+        ("SV_COLOUR", "red", "SV_COLOUR", "profile, seed, paths"),
+        ("SV_CASCADE__ALPA", "0.1", "cascade.alpa", "policy, alpha, delta"),
+        ("SV_CASCADE__ALPHA", "0.7", "cascade.alpha", "Lt(lt=0.5)"),
+        ("SV_CASCADE__POLICY", "luck", "cascade.policy", "certified"),
+        ("SV_MODELS__DETECTORS", "dense", "models", "JSON"),
+    ],
+)
+def test_load_settings__refuses_by_name(monkeypatch, variable, value, got, allowed):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert got in caught.value.got
+    assert allowed in caught.value.allowed
+    assert caught.value.action
+
+
+def test_paths__count_from_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("SV_PATHS__HOME", str(tmp_path))
+    assert load_settings().paths.resolve("data") == tmp_path / "data"
