@@ -1,0 +1,1 @@
+"""Models: one file per role, and one factory that knows the adapters."""

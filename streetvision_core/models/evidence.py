@@ -1,0 +1,108 @@
+"""What each stage's evidence is called, and how it becomes a vector.
+
+The order of `EVIDENCE_NAMES` is part of every stored table and calibrator; append, never reorder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from streetvision_core.models.keywords import count_keywords
+from streetvision_core.types import DEVICE_CLASSES, Box, Evidence
+
+DETECTOR_NAMES: Final = ("dense-lite2", "yolo12n")
+COUNT_SCORE: Final = 0.4
+"""A box counts from this score on."""
+AGREE_IOU: Final = 0.3
+"""Boxes of both detectors agree from this overlap on."""
+
+EVIDENCE_NAMES: Final[tuple[str, ...]] = (
+    *(f"{d}.{c}.{what}" for d in DETECTOR_NAMES for c in DEVICE_CLASSES for what in ("max", "count")),
+    "agree.count",
+    "agree.max",
+    "ocr.keywords",
+    "ocr.negated",
+)
+
+
+def classifier_evidence(logit: float, seconds: float) -> Evidence:
+    """Stage 1: the head's logit."""
+    return Evidence("classifier", {"logit": float(logit)}, seconds=seconds)
+
+
+def detector_evidence(
+    boxes_by_detector: Mapping[str, Sequence[Box]], width: int, height: int, seconds: float
+) -> Evidence:
+    """Stage 2: best score and count per detector and class, and what both detectors agree on.
+
+    Args:
+        boxes_by_detector: boxes of each detector that ran, in pixels of the frame; parts outside it are cut off.
+        width: the frame's width in pixels.
+        height: the frame's height in pixels.
+        seconds: wall time of the stage.
+    """
+    boxes = {name: _inside(found, width, height) for name, found in boxes_by_detector.items()}
+    scores: dict[str, float] = {}
+    for name, found in boxes.items():
+        for label in DEVICE_CLASSES:
+            of_class = [b.score for b in found if b.label == label]
+            scores[f"{name}.{label}.max"] = max(of_class, default=0.0)
+            scores[f"{name}.{label}.count"] = float(sum(score >= COUNT_SCORE for score in of_class))
+    if all(name in boxes for name in DETECTOR_NAMES):
+        agreed = agreements(*(boxes[name] for name in DETECTOR_NAMES))
+        scores["agree.count"] = float(len(agreed))
+        scores["agree.max"] = max(agreed, default=0.0)
+    return Evidence("detectors", scores, boxes, seconds=seconds)
+
+
+def ocr_evidence(texts: Sequence[str], seconds: float) -> Evidence:
+    """Stage 4: how many road-work keywords stand, and how many are negated (END ROAD WORK)."""
+    count = count_keywords(texts)
+    scores = {"ocr.keywords": float(count.positive), "ocr.negated": float(count.negated)}
+    return Evidence("ocr", scores, text=tuple(texts), seconds=seconds)
+
+
+def vector(evidence: Sequence[Evidence]) -> npt.NDArray[np.float32]:
+    """One row in the order of `EVIDENCE_NAMES`.
+
+    Args:
+        evidence: what ran so far; the classifier's may be among it and has no column.
+
+    Returns:
+        float32 [E], NaN where a stage did not run.
+    """
+    merged = {name: score for one in evidence for name, score in one.scores.items()}
+    return np.array([merged.get(name, np.nan) for name in EVIDENCE_NAMES], dtype=np.float32)
+
+
+def agreements(a: Sequence[Box], b: Sequence[Box]) -> list[float]:
+    """Pairs of one class that overlap, matched greedily by overlap; each pair gives the smaller of its two scores."""
+    overlaps = [(iou(p, q), i, j) for i, p in enumerate(a) for j, q in enumerate(b) if p.label == q.label]
+    used_a: set[int] = set()
+    used_b: set[int] = set()
+    agreed: list[float] = []
+    for overlap, i, j in sorted(overlaps, key=lambda pair: (-pair[0], pair[1], pair[2])):
+        if overlap >= AGREE_IOU and i not in used_a and j not in used_b:
+            used_a.add(i)
+            used_b.add(j)
+            agreed.append(min(a[i].score, b[j].score))
+    return agreed
+
+
+def iou(a: Box, b: Box) -> float:
+    """Intersection over union of two boxes, in [0, 1]."""
+    width = min(a.x1, b.x1) - max(a.x0, b.x0)
+    height = min(a.y1, b.y1) - max(a.y0, b.y0)
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (a.area_pixels + b.area_pixels - shared)
+
+
+def _inside(boxes: Sequence[Box], width: int, height: int) -> tuple[Box, ...]:
+    cut = (Box(max(b.x0, 0.0), max(b.y0, 0.0), min(b.x1, width), min(b.y1, height), b.label, b.score) for b in boxes)
+    return tuple(b for b in cut if b.x1 > b.x0 and b.y1 > b.y0)

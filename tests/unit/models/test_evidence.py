@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from streetvision_core.models.evidence import (
+    EVIDENCE_NAMES,
+    agreements,
+    classifier_evidence,
+    detector_evidence,
+    iou,
+    ocr_evidence,
+    vector,
+)
+from streetvision_core.types import Box, Evidence
+
+CONE = Box(10, 10, 20, 30, "cone", 0.9)
+
+
+def test_evidence_names__fixed_order() -> None:
+    assert len(EVIDENCE_NAMES) == len(set(EVIDENCE_NAMES)) == 28
+    assert EVIDENCE_NAMES[:3] == ("dense-lite2.cone.max", "dense-lite2.cone.count", "dense-lite2.drum.max")
+    assert EVIDENCE_NAMES[-4:] == ("agree.count", "agree.max", "ocr.keywords", "ocr.negated")
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (CONE, [0.9]),
+        (Box(10, 10, 20, 30, "cone", 0.5), [0.5]),
+        (Box(10, 10, 20, 30, "drum", 0.9), []),
+        (Box(100, 10, 120, 30, "cone", 0.9), []),
+        (Box(10, 10, 20, 16, "cone", 0.9), [0.9]),
+        (Box(10, 10, 20, 15.9, "cone", 0.9), []),
+    ],
+)
+def test_agreements__class_and_overlap(other: Box, expected: list[float]) -> None:
+    assert agreements([CONE], [other]) == expected
+
+
+def test_agreements__each_box_once() -> None:
+    assert agreements([CONE, CONE], [CONE]) == [0.9]
+
+
+def test_iou__half() -> None:
+    assert iou(Box(0, 0, 2, 1, "cone"), Box(1, 0, 3, 1, "cone")) == pytest.approx(1 / 3)
+
+
+def test_detector_evidence__both_detectors() -> None:
+    far = Box(200, 10, 210, 30, "cone", 0.3)
+    evidence = detector_evidence({"dense-lite2": [CONE, far], "yolo12n": [CONE]}, 480, 270, 0.1)
+    assert evidence.scores["dense-lite2.cone.max"] == 0.9
+    assert evidence.scores["dense-lite2.cone.count"] == 1  # the far one is below the counting score
+    assert evidence.scores["agree.count"] == 1
+    assert Evidence.from_dict(evidence.to_dict()).boxes["yolo12n"] == (CONE,)
+
+
+def test_detector_evidence__one_detector_leaves_agreement_unknown() -> None:
+    row = vector([detector_evidence({"yolo12n": []}, 480, 270, 0.1)])
+    known = {name for name, value in zip(EVIDENCE_NAMES, row, strict=True) if not np.isnan(value)}
+    assert known == {name for name in EVIDENCE_NAMES if name.startswith("yolo12n")}
+
+
+def test_detector_evidence__boxes_are_cut_to_the_frame() -> None:
+    boxes = [Box(-5, -5, 5, 5, "cone"), Box(500, 0, 520, 10, "cone")]
+    evidence = detector_evidence({"yolo12n": boxes}, 480, 270, 0.1)
+    assert evidence.boxes["yolo12n"] == (Box(0, 0, 5, 5, "cone"),)
+
+
+def test_vector__stages_that_ran() -> None:
+    assert np.isnan(vector([classifier_evidence(1.5, 0.01)])).all()
+    row = vector([classifier_evidence(1.5, 0.01), ocr_evidence(["ROAD WORK AHEAD", "END DETOUR"], 0.4)])
+    assert row[-2:].tolist() == [1, 1]
+    assert row.dtype == np.float32
+    assert np.isnan(row[:-2]).all()
