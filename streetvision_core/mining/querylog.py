@@ -1,0 +1,232 @@
+"""The query log: every answered query, its image and its evidence, on disk and safe against kills and full disks.
+
+SQLite in WAL mode holds the rows, content-addressed files hold the images. A row is only ever committed after its
+image is on disk; an image without a row is harmless and goes at the next `prune`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from streetvision_core.errors import QueryLogError, StorageError, StreetVisionError
+from streetvision_core.mining._images import ImageStore
+from streetvision_core.mining._rows import COLUMNS, NewQuery, QueryRow, from_record, to_record
+from streetvision_core.mining._schema import migrate
+from streetvision_core.types import Era, FailureMode, Verdict
+
+__all__ = ["Counts", "Health", "NewQuery", "QueryLog", "QueryRow"]
+
+_BUSY_SECONDS = 15.0
+_INSERT = f"INSERT INTO queries ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(',')))})"
+_SELECT = f"SELECT id, {COLUMNS} FROM queries"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much the log holds."""
+
+    queries: int
+    images: int
+    with_truth: int
+    days: dict[str, int]
+    eras: dict[str, int]
+    model_versions: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What `QueryLog.check` found; `ok` is True when the database is sound and every row has its sound image."""
+
+    ok: bool
+    database: str
+    missing: tuple[str, ...]
+    damaged: tuple[str, ...]
+    orphans: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form."""
+        return asdict(self)
+
+
+class QueryLog:
+    """The query log under one folder; any number of threads and processes may write to it.
+
+    Args:
+        root: the folder, made if absent: `queries.sqlite` and `images/`.
+        busy_seconds: how long a write waits for another writer.
+
+    Raises:
+        StorageError: the folder cannot be written.
+        QueryLogError: the database is damaged or of a newer version.
+    """
+
+    def __init__(self, root: Path, busy_seconds: float = _BUSY_SECONDS) -> None:
+        self.root = root
+        self.path = root / "queries.sqlite"
+        self.images = ImageStore(root / "images")
+        self._lock = threading.RLock()
+        with self._named("open"):
+            root.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, busy_seconds, isolation_level=None, check_same_thread=False)
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                # NORMAL: a killed process loses nothing, a power cut at most the newest transactions, never the log.
+                self._db.execute("PRAGMA synchronous = NORMAL")
+                migrate(self._db)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def append(
+        self,
+        frame_bytes: bytes,
+        verdict: Verdict,
+        *,
+        era: Era,
+        group: str,
+        origin: str,
+        received_at: datetime,
+        truth: int | None = None,
+        modes: Sequence[FailureMode] = (),
+    ) -> str:
+        """Logs one query; see `NewQuery` for the arguments.
+
+        Returns:
+            The image's sha256.
+        """
+        query = NewQuery(frame_bytes, verdict, era, group, origin, received_at, truth, tuple(modes))
+        return self.append_many([query])[0]
+
+    def append_many(self, queries: Sequence[NewQuery]) -> list[str]:
+        """Logs queries in one transaction: all of them or none.
+
+        Returns:
+            The images' sha256, in order.
+
+        Raises:
+            StorageError: the disk is full or not writable; what was logged before is untouched.
+            QueryLogError: another writer held the log for too long, or the database is damaged.
+        """
+        digests = [self.images.put(query.frame_bytes) for query in queries]
+        with self._named("append"), self._transaction():
+            # A prune between the two steps may have removed an image it took for an orphan.
+            for query, digest in zip(queries, digests, strict=True):
+                self.images.ensure(digest, query.frame_bytes)
+            self._db.executemany(_INSERT, [to_record(q, digest) for q, digest in zip(queries, digests, strict=True)])
+        return digests
+
+    def rows(self, day: date | str | None = None) -> list[QueryRow]:
+        """The queries of a UTC day (None: all days), in the order they were logged."""
+        where, values = ("", ()) if day is None else (" WHERE day = ?", (str(day),))
+        return [from_record(r) for r in self._query(f"{_SELECT}{where} ORDER BY id", values)]
+
+    def image(self, sha256: str) -> bytes:
+        """The bytes of a logged image.
+
+        Raises:
+            QueryLogError: no such image, or its bytes are damaged.
+        """
+        return self.images.get(sha256)
+
+    def counts(self) -> Counts:
+        """How many queries there are, by day, era and model version."""
+        queries, images, truths = self._query("SELECT count(*), count(DISTINCT sha256), count(truth) FROM queries")[0]
+        return Counts(queries, images, truths, self._by("day"), self._by("era"), self._by("model_version"))
+
+    def prune(self, keep_days: int, now: datetime | None = None) -> int:
+        """Forgets queries older than `keep_days` UTC days, and every image no query mentions any more.
+
+        Returns:
+            How many queries went.
+        """
+        if keep_days < 0:
+            raise QueryLogError(f"keep_days = {keep_days}", "0 or more", "give the number of days to keep")
+        first_kept = ((now or datetime.now(UTC)).astimezone(UTC) - timedelta(days=keep_days)).date().isoformat()
+        # The files go while the write lock is held, so no other writer can start to rely on one of them.
+        with self._named("prune"), self._transaction():
+            gone = self._db.execute("DELETE FROM queries WHERE day < ?", (first_kept,)).rowcount
+            used = {row[0] for row in self._db.execute("SELECT DISTINCT sha256 FROM queries")}
+            for orphan in [sha256 for sha256 in self.images if sha256 not in used]:
+                self.images.remove(orphan)
+        return int(gone)
+
+    def check(self) -> Health:
+        """Checks the database's structure and every image's digest."""
+        answers = [str(row[0]) for row in self._query("PRAGMA integrity_check")]
+        used = [str(row[0]) for row in self._query("SELECT DISTINCT sha256 FROM queries ORDER BY sha256")]
+        missing = tuple(s for s in used if not self.images.path(s).is_file())
+        damaged = tuple(s for s in used if s not in missing and not self.images.is_sound(s))
+        orphans = tuple(s for s in self.images if s not in set(used))
+        sound = answers == ["ok"] and not missing and not damaged
+        return Health(sound, "; ".join(answers), missing, damaged, orphans)
+
+    def close(self) -> None:
+        """Closes the database; the log cannot be used afterwards."""
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    def _by(self, column: str) -> dict[str, int]:
+        return dict(self._query(f"SELECT {column}, count(*) FROM queries GROUP BY {column} ORDER BY {column}"))
+
+    def _query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._lock, self._named("read"):
+            return self._db.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                # SQLite itself rolls back on a full disk; a second ROLLBACK would hide the real error.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _named(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except StreetVisionError:
+            raise
+        except sqlite3.Error as error:
+            raise _translate(error, doing, self.path) from error
+        except OSError as error:
+            raise StorageError(
+                got=f"{error.strerror or error} on {doing} of the query log",
+                allowed="a writable folder with free space",
+                action=f"free space or mend the rights of {self.root}; what was logged is untouched",
+                path=str(self.root),
+            ) from error
+
+
+def _translate(error: sqlite3.Error, doing: str, path: Path) -> StreetVisionError:
+    code = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    if code == "SQLITE_FULL" or code.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")):
+        return StorageError(
+            got=f"{error} ({code}) on {doing} of {path.name}",
+            allowed="a writable folder with free space",
+            action=f"free space or mend the rights of {path.parent}, then log again; what was logged is untouched",
+            code=code,
+        )
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        allowed, action = "one writer at a time", "end the other writer, or log again"
+    else:
+        allowed, action = "a sound query log", f"run QueryLog.check(); restore {path} from a backup or move it away"
+    return QueryLogError(got=f"{error} ({code}) on {doing} of {path.name}", allowed=allowed, action=action, code=code)
