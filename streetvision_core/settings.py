@@ -85,6 +85,9 @@ class MiningSettings(_Section):
 
     budget: int = Field(160, ge=1)
     near_duplicate_cosine: float = Field(0.985, gt=0, le=1)
+    random_share: float = Field(0.1, ge=0, le=1, description="share of the budget drawn without looking at scores")
+    group_cap: int = Field(10, ge=1, description="most frames of one group a day")
+    diversity: float = Field(0.5, ge=0, le=1, description="0 takes the hardest only, 1 the most spread out only")
     workbench: Literal["auto", "off"] = "auto"
 
 
