@@ -90,7 +90,9 @@ class MlflowMirror:
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
             return str(found.experiment_id)
-        return str(client.create_experiment(EXPERIMENT, artifact_location=(self.folder.resolve() / "artifacts").as_uri()))
+        return str(
+            client.create_experiment(EXPERIMENT, artifact_location=(self.folder.resolve() / "artifacts").as_uri())
+        )
 
 
 def flatten(card: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -15,8 +15,14 @@ VERSION = ModelVersion("v0001-00000000", Path(), MADE, "", {})
 
 @pytest.mark.parametrize(
     ("days", "status", "left"),
-    [(0, "fresh", 90), (71.9, "fresh", 18.1), (72, "ageing", 18), (89.9, "ageing", 0.1), (90, "expired", 0)]
-    + [(100, "expired", -10)],
+    [
+        (0, "fresh", 90),
+        (71.9, "fresh", 18.1),
+        (72, "ageing", 18),
+        (89.9, "ageing", 0.1),
+        (90, "expired", 0),
+        (100, "expired", -10),
+    ],
 )
 def test_age_status__clock(days: float, status: str, left: float) -> None:
     age = age_status(VERSION, MADE + timedelta(days=days))

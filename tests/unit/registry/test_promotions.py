@@ -119,7 +119,11 @@ def test_served_at__answers_which_and_why(registry: Registry, versions: list[Mod
     back = registry.rollback("Ada", "it sees ghosts everywhere")
     hour = timedelta(hours=1)
     assert registry.served_at(first.time - hour) is None
-    table = [(first.time, a, first, second.time), (second.time, b, second, back.time), (back.time + hour, a, back, None)]
+    table = [
+        (first.time, a, first, second.time),
+        (second.time, b, second, back.time),
+        (back.time + hour, a, back, None),
+    ]
     for time, version, event, until in table:
         served = registry.served_at(time)
         assert served is not None

@@ -112,7 +112,9 @@ def test_clock__is_the_callers(tmp_path: Path) -> None:
 
 def _modules_loaded_by(code: str) -> set[str]:
     script = f"{code}\nimport sys; print('\\n'.join(sys.modules))"
-    return set(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    )
 
 
 def test_server_side__loads_neither_mlflow_nor_scipy(registry: Registry) -> None:
