@@ -35,11 +35,10 @@ def distort(pixels: Pixels, distortion: Distortion, level: int, rng: np.random.G
         return pixels
     bgr = np.ascontiguousarray(pixels[:, :, ::-1])
     distorted = _FUNCTIONS[distortion](bgr, LEVELS[distortion][level - 1], rng)
-    rgb: Pixels = np.ascontiguousarray(distorted[:, :, ::-1])
-    return rgb
+    return np.asarray(distorted[:, :, ::-1], np.uint8, order="C")
 
 
-def cast_without_clipping(values: npt.NDArray[np.floating]) -> Pixels:
+def cast_without_clipping(values: npt.NDArray[np.float32] | npt.NDArray[np.float64]) -> Pixels:
     """Cuts towards zero and wraps modulo 256: `astype(uint8)` as x86 machines do it, the same on every machine.
 
     For 8-bit input the colour saturation stays within (-0.01, 255.01), so the wrap that its missing clip allows is
