@@ -25,11 +25,11 @@ from streetvision_core.registry.paired import (
     IntArray,
     group_votes,
     loss_bound,
-    matthews,
     mcnemar_p,
     number_groups,
     pass_probability,
 )
+from streetvision_core.scoring.metrics import mcc
 from streetvision_core.settings import GateSettings
 
 __all__ = ["GateDecision", "Override", "decide", "protocol"]
@@ -120,7 +120,7 @@ def decide(
         return GateDecision(False, reasons, {"fault": fault}, rules, protocol_sha256(rules), champion, challenger)
     truth = labels == 1
     rows = _Rows((p0 > 0.5) == truth, (p1 > 0.5) == truth, number_groups(groups), np.asarray(origins, dtype=str))
-    overall, passed, words = _overall(rows, p0 > 0.5, p1 > 0.5, truth, settings.alpha)
+    overall, passed, words = _overall(rows, mcc(p0, truth), mcc(p1, truth), settings.alpha)
     by_origin = _origins(rows, settings)
     promote = passed and all(result.passed for result in by_origin)
     verdict = "Challenger promoted: every part passed." if promote else "Champion kept: not every part passed."
@@ -134,21 +134,21 @@ def decide(
 
 
 def _overall(
-    rows: _Rows, champion: Bools, challenger: Bools, truth: Bools, alpha: float
+    rows: _Rows, champion_mcc: float, challenger_mcc: float, alpha: float
 ) -> tuple[dict[str, Any], bool, tuple[str, ...]]:
     votes = group_votes(rows.champion, rows.challenger, rows.groups)
     p_value = mcnemar_p(votes.better, votes.worse)
     scores = {
-        name: {"accuracy": float(right.mean()), "mcc": matthews(answer, truth), "errors": int((~right).sum())}
-        for name, right, answer in (
-            ("champion", rows.champion, champion),
-            ("challenger", rows.challenger, challenger),
+        name: {"accuracy": float(right.mean()), "mcc": correlation, "errors": int((~right).sum())}
+        for name, right, correlation in (
+            ("champion", rows.champion, champion_mcc),
+            ("challenger", rows.challenger, challenger_mcc),
         )
     }
     superior = p_value <= alpha
     guarded = all(scores["challenger"][k] >= scores["champion"][k] for k in ("accuracy", "mcc"))
     numbers = {
-        "rows": int(truth.size),
+        "rows": int(rows.champion.size),
         "superiority": {**asdict(votes), "groups": votes.groups, "p_value": p_value, "passed": superior},
         "overall_guard": {**scores, "passed": guarded},
     }
@@ -158,7 +158,7 @@ def _overall(
         f"{votes.equal} of {votes.groups} groups; exact one-sided McNemar p = {p_value:.4g} {sign} {alpha:g}.",
         f"Overall guard {_verb(guarded)}: accuracy {scores['champion']['accuracy']:.4f} -> "
         f"{scores['challenger']['accuracy']:.4f}, MCC {scores['champion']['mcc']:.4f} -> "
-        f"{scores['challenger']['mcc']:.4f} over {truth.size} rows.",
+        f"{scores['challenger']['mcc']:.4f} over {rows.champion.size} rows.",
     )
     return numbers, superior and guarded, words
 

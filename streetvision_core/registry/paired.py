@@ -104,11 +104,3 @@ def pass_probability(groups: int, alpha: float, margin: float, discordance: floa
 def number_groups(groups: Sequence[str]) -> IntArray:
     """Group names as numbers 0..G-1."""
     return np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1].astype(np.int64)
-
-
-def matthews(predicted: npt.NDArray[np.bool_], truth: npt.NDArray[np.bool_]) -> float:
-    """Matthews correlation of hard decisions; 0 where a class is missing from either side, as validators pay it."""
-    tp, tn = float((predicted & truth).sum()), float((~predicted & ~truth).sum())
-    fp, fn = float((predicted & ~truth).sum()), float((~predicted & truth).sum())
-    denominator = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
-    return (tp * tn - fp * fn) / float(np.sqrt(denominator)) if denominator > 0 else 0.0

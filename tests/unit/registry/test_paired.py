@@ -9,11 +9,11 @@ from scipy import special, stats
 from streetvision_core.registry.paired import (
     group_votes,
     loss_bound,
-    matthews,
     mcnemar_p,
     number_groups,
     pass_probability,
 )
+from streetvision_core.scoring.metrics import clopper_pearson
 
 
 def test_group_votes__one_per_group() -> None:
@@ -71,19 +71,12 @@ def test_pass_probability__few_groups_carry_nothing() -> None:
     assert [pass_probability(n, 0.05, 0.05, 0.02) >= 0.8 for n in (0, 1, 45, 100, 150, 400)] == [False] * 4 + [True] * 2
 
 
+@pytest.mark.parametrize(("better", "worse"), [(0, 0), (3, 1), (0, 40), (40, 0), (20, 20)])
+def test_loss_bound__is_two_clopper_pearson_bounds(better: int, worse: int) -> None:
+    expected = clopper_pearson(worse, 40, 0.95)[1] - clopper_pearson(better, 40, 0.95)[0]
+    assert float(loss_bound(better, worse, 40, 0.05)) == pytest.approx(expected)
+
+
 def test_loss_bound__all_groups_worse() -> None:
     assert float(loss_bound(0, 10, 10, 0.05)) == 1.0
     assert float(loss_bound(10, 0, 10, 0.05)) < 0
-
-
-@pytest.mark.parametrize(
-    ("predicted", "truth", "expected"),
-    [
-        ([1, 1, 0, 0], [1, 1, 0, 0], 1.0),
-        ([0, 0, 1, 1], [1, 1, 0, 0], -1.0),
-        ([1, 1, 1, 1], [1, 1, 0, 0], 0.0),
-        ([1, 0, 0, 0], [1, 1, 0, 0], 0.5773502691896258),
-    ],
-)
-def test_matthews__table(predicted: list[int], truth: list[int], expected: float) -> None:
-    assert matthews(np.array(predicted, bool), np.array(truth, bool)) == pytest.approx(expected)
