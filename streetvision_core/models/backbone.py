@@ -137,8 +137,7 @@ def load_backbone(name: str, threads: int = 2, cache: Path | None = None) -> Onn
         cache: folder of the converted graph; None takes data/cache of the settings.
 
     Raises:
-        ModelError: unknown name.
-        MissingExtraError: its package is not installed.
+        ModelError: unknown name, or its package is not installed.
         ManifestError: its weights are not the pinned ones.
     """
     if name not in _LOADERS:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from streetvision_core.models.detectors.matching import match_boxes
 from streetvision_core.models.keywords import count_keywords
 from streetvision_core.types import DEVICE_CLASSES, Box, Evidence
 
@@ -80,27 +81,8 @@ def vector(evidence: Sequence[Evidence]) -> npt.NDArray[np.float32]:
 
 
 def agreements(a: Sequence[Box], b: Sequence[Box]) -> list[float]:
-    """Pairs of one class that overlap, matched greedily by overlap; each pair gives the smaller of its two scores."""
-    overlaps = [(iou(p, q), i, j) for i, p in enumerate(a) for j, q in enumerate(b) if p.label == q.label]
-    used_a: set[int] = set()
-    used_b: set[int] = set()
-    agreed: list[float] = []
-    for overlap, i, j in sorted(overlaps, key=lambda pair: (-pair[0], pair[1], pair[2])):
-        if overlap >= AGREE_IOU and i not in used_a and j not in used_b:
-            used_a.add(i)
-            used_b.add(j)
-            agreed.append(min(a[i].score, b[j].score))
-    return agreed
-
-
-def iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, in [0, 1]."""
-    width = min(a.x1, b.x1) - max(a.x0, b.x0)
-    height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (a.area_pixels + b.area_pixels - shared)
+    """Pairs of one class that overlap, matched highest overlap first; each gives the smaller of its two scores."""
+    return [min(a[i].score, b[j].score) for i, j in match_boxes(a, b, AGREE_IOU)]
 
 
 def _inside(boxes: Sequence[Box], width: int, height: int) -> tuple[Box, ...]:

@@ -6,7 +6,6 @@ from streetvision_core.models.evidence import (
     agreements,
     classifier_evidence,
     detector_evidence,
-    iou,
     ocr_evidence,
     vector,
 )
@@ -38,10 +37,6 @@ def test_agreements__class_and_overlap(other: Box, expected: list[float]) -> Non
 
 def test_agreements__each_box_once() -> None:
     assert agreements([CONE, CONE], [CONE]) == [0.9]
-
-
-def test_iou__half() -> None:
-    assert iou(Box(0, 0, 2, 1, "cone"), Box(1, 0, 3, 1, "cone")) == pytest.approx(1 / 3)
 
 
 def test_detector_evidence__both_detectors() -> None:

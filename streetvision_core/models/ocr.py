@@ -1,0 +1,157 @@
+"""Reading signs: crops of sign boxes first, else the upper part of the frame at a bounded size.
+
+Example:
+    >>> reader = load_ocr("rapidocr")                          # doctest: +SKIP
+    >>> reader.read(frame, regions=[sign_box])                 # doctest: +SKIP
+    ('ROAD WORK', 'AHEAD')
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from streetvision_core.errors import ModelError
+from streetvision_core.images.preprocess import resize
+from streetvision_core.models._lite2 import missing_requirement
+from streetvision_core.models.keywords import KeywordCount, count_keywords
+from streetvision_core.types import Box, Frame, Pixels
+
+__all__ = ["KeywordCount", "OcrReader", "RapidOcr", "count_keywords", "load_ocr", "ocr_names"]
+
+REGION_MARGIN: Final = 0.2
+"""Share of a box's side added on each side: detectors cut off letters at the border."""
+MIN_REGION_PIXELS: Final = 24
+"""Narrower signs carry no readable letters."""
+MAX_REGIONS: Final = 4
+CROP_SIDE_PIXELS: Final = 256
+"""Longer side a crop is brought to: enlarged so, letters of signs 30 pixels wide are read; more costs and harms."""
+UPPER_SHARE: Final = 2 / 3
+"""Signs stand above the road's surface; what lies lower is bonnet and asphalt."""
+FRAME_SIDE_PIXELS: Final = 1280
+MIN_CONFIDENCE: Final = 0.5
+
+
+class OcrReader(Protocol):
+    """What every reader offers."""
+
+    @property
+    def name(self) -> str:
+        """The adapter's name."""
+
+    def read(self, frame: Frame, regions: Sequence[Box] | None = None) -> tuple[str, ...]:
+        """Pieces of text in reading order."""
+
+
+class RapidOcr:
+    """PP-OCRv4 on ONNX Runtime, its models inside the wheel `rapidocr-onnxruntime` (Apache-2.0).
+
+    Args:
+        threads: intra-op threads.
+    """
+
+    name = "rapidocr"
+
+    def __init__(self, threads: int = 2) -> None:
+        try:
+            from rapidocr_onnxruntime import RapidOCR
+        except ImportError as error:
+            raise missing_requirement("rapidocr-onnxruntime") from error
+        # "max" never enlarges what is read, so the cost is bounded by the sizes above.
+        self._engine = RapidOCR(
+            intra_op_num_threads=threads, inter_op_num_threads=1, use_cls=False, det_limit_type="max"
+        )
+        self._lock = threading.Lock()  # the engine keeps the sizes of the image it is reading
+
+    def read(self, frame: Frame, regions: Sequence[Box] | None = None) -> tuple[str, ...]:
+        """Reads signs.
+
+        Args:
+            frame: the image.
+            regions: boxes of signs; only the best few are read, enlarged. None or none: the frame's upper part.
+
+        Returns:
+            pieces of text, region by region, each from top to bottom.
+        """
+        crops = [_crop(frame.pixels, box) for box in _best(regions)] if regions else [_upper(frame.pixels)]
+        return tuple(text for crop in crops for text in self._read_pixels(crop))
+
+    def _read_pixels(self, pixels: Pixels) -> list[str]:
+        bgr = np.ascontiguousarray(pixels[..., ::-1])
+        with self._lock:
+            found, _ = self._engine(bgr)
+        pieces = [(_top_left(corners), str(text), float(score)) for corners, text, score in found or []]
+        return [text for _, text, score in _reading_order(pieces) if score >= MIN_CONFIDENCE]
+
+
+def load_ocr(name: str, threads: int = 2) -> OcrReader:
+    """Loads a reader by name.
+
+    Raises:
+        ModelError: unknown name, or its package is not installed.
+    """
+    if name not in _READERS:
+        raise ModelError(
+            got=f"OCR adapter {name!r}",
+            allowed=", ".join(ocr_names()),
+            action="select a profile whose OCR is one of them",
+            name=name,
+        )
+    return _READERS[name](threads)
+
+
+def ocr_names() -> list[str]:
+    """The readers that can be loaded here, sorted."""
+    return sorted(_READERS)
+
+
+def _best(regions: Sequence[Box]) -> list[Box]:
+    wide = [box for box in regions if box.x1 - box.x0 >= MIN_REGION_PIXELS]
+    return sorted(wide, key=lambda box: (-box.score, -box.area_pixels))[:MAX_REGIONS]
+
+
+def _crop(pixels: Pixels, box: Box) -> Pixels:
+    height, width = pixels.shape[:2]
+    dx, dy = REGION_MARGIN * (box.x1 - box.x0), REGION_MARGIN * (box.y1 - box.y0)
+    left, right = int(max(0, box.x0 - dx)), int(min(width, box.x1 + dx + 1))
+    top, bottom = int(max(0, box.y0 - dy)), int(min(height, box.y1 + dy + 1))
+    return _to_side(pixels[top:bottom, left:right], CROP_SIDE_PIXELS, enlarge=True)
+
+
+def _upper(pixels: Pixels) -> Pixels:
+    return _to_side(pixels[: max(1, round(pixels.shape[0] * UPPER_SHARE))], FRAME_SIDE_PIXELS, enlarge=False)
+
+
+def _to_side(pixels: Pixels, side: int, *, enlarge: bool) -> Pixels:
+    height, width = pixels.shape[:2]
+    if height == 0 or width == 0:
+        return np.zeros((1, 1, 3), np.uint8)
+    scale = side / max(height, width)
+    if not enlarge:
+        scale = min(1.0, scale)
+    return resize(pixels, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def _top_left(corners: Any) -> tuple[float, float, float]:
+    points = np.asarray(corners, dtype=float)
+    return float(points[:, 1].min()), float(points[:, 0].min()), float(np.ptp(points[:, 1]))
+
+
+def _reading_order(
+    pieces: list[tuple[tuple[float, float, float], str, float]],
+) -> list[tuple[tuple[float, float, float], str, float]]:
+    """Lines from top to bottom, words of a line from left to right."""
+    lines: list[list[tuple[tuple[float, float, float], str, float]]] = []
+    for piece in sorted(pieces, key=lambda p: p[0][0]):
+        (top, _, height), *_ = piece
+        if lines and top < lines[-1][0][0][0] + 0.5 * height:
+            lines[-1].append(piece)
+        else:
+            lines.append([piece])
+    return [piece for line in lines for piece in sorted(line, key=lambda p: p[0][1])]
+
+
+_READERS: Final[dict[str, Callable[[int], OcrReader]]] = {"rapidocr": RapidOcr}

@@ -1,0 +1,65 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from streetvision_core.errors import MissingExtraError, ModelError, SettingsError
+from streetvision_core.images.preprocess import get_preprocessor
+from streetvision_core.models import factory
+from streetvision_core.models.factory import ModelSet, load_models
+from streetvision_core.settings import load_settings
+
+
+def test_load_models__embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SV_PATHS__DATA", str(tmp_path))
+    models = load_models(load_settings("embedded"))
+    assert not list(tmp_path.iterdir())  # nothing is loaded before it is used
+    assert models.backbone.name == "efficientnet-lite2"
+    assert models.backbone is models.backbone
+    assert models.preprocessor.name == load_settings("embedded").models.preprocessing
+    assert models.vlm is None
+    assert models.ocr is not None
+    assert models.ocr.name == "rapidocr"
+    assert list((tmp_path / "cache").glob("*.onnx"))
+
+
+@pytest.mark.parametrize("profile", ["light", "platinum"])
+@pytest.mark.parametrize("member", ["backbone", "detectors", "vlm", "ocr"])
+def test_load_models__big_profiles_say_what_is_missing(profile: str, member: str) -> None:
+    models = load_models(load_settings(profile))
+    with pytest.raises(ModelError, match="not part of this version") as caught:
+        getattr(models, member)
+    assert "SV_PROFILE=embedded" in str(caught.value)
+
+
+def test_load_models__big_profile_without_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factory, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"streetvision\[gpu\]"):
+        _ = load_models(load_settings("platinum")).backbone
+
+
+def test_load_models__unknown_preprocessing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SV_MODELS__PREPROCESSING", "letterbox-9/9")
+    with pytest.raises(SettingsError):
+        load_models(load_settings("embedded"))
+
+
+def test_load_models__no_ocr_no_detectors() -> None:
+    settings = load_settings("embedded")
+    chosen = settings.models.model_copy(update={"ocr": None, "detectors": ()})
+    models = load_models(settings.model_copy(update={"models": chosen}))
+    assert models.ocr is None
+    assert models.detectors == ()
+
+
+def test_model_set__loads_once_for_all_threads() -> None:
+    made: list[object] = []
+
+    def make() -> object:
+        made.append(object())
+        return made[-1]
+
+    models = ModelSet(make, get_preprocessor("letterbox-224/1"))  # type: ignore[arg-type]
+    with ThreadPoolExecutor(8) as pool:
+        got = set(pool.map(lambda _: id(models.backbone), range(32)))
+    assert len(made) == len(got) == 1
