@@ -1,0 +1,1 @@
+"""Trains heads on stored features; see README.md."""

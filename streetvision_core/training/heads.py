@@ -1,0 +1,211 @@
+"""Trains the head: every candidate in one pass over stored features, the best one kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from streetvision_core.data.table import FeatureTable
+from streetvision_core.errors import DataError
+from streetvision_core.models.head import Head
+from streetvision_core.settings import TrainingSettings
+from streetvision_core.training import selection
+from streetvision_core.training._fit import Fit, fit_specs
+from streetvision_core.training._space import Standardiser
+from streetvision_core.training.folds import group_folds
+from streetvision_core.training.spec import Candidate, CandidateSpec, default_specs
+from streetvision_core.training.weights import photo_share, row_weights
+from streetvision_core.types import Split
+
+Progress = Callable[[int, int], None]
+"""Called with units done and units in all."""
+
+_FOLDS: Final = 4
+_SPEC_NOTE: Final = "candidate"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedHead:
+    """The chosen head and how all candidates did.
+
+    Attributes:
+        head: the best candidate; its notes name the recipe.
+        leaderboard: every candidate, best first.
+        rows: labelled rows used, by split.
+        seconds: wall time of the training.
+    """
+
+    head: Head
+    leaderboard: list[Candidate]
+    rows: dict[str, int]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form, without the weights."""
+        board = [c.to_dict() for c in self.leaderboard]
+        chosen = self.head.notes[_SPEC_NOTE]
+        return {"chosen": chosen, "leaderboard": board, "rows": self.rows, "seconds": round(self.seconds, 2)}
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Progress]:
+    """A terminal progress bar to hand over as `progress`."""
+    from rich.progress import Progress as Bar
+
+    with Bar(transient=True) as bar:
+        task = bar.add_task(description, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def train_heads(
+    table: FeatureTable,
+    settings: TrainingSettings,
+    seed: int,
+    progress: Progress | None = None,
+    specs: Sequence[CandidateSpec] | None = None,
+) -> TrainedHead:
+    """Fits all candidates on TRAIN rows and picks one on SELECT rows.
+
+    Rows of unknown label or weight 0 are left out. Era variants of one photo share its weight. The result depends on
+    nothing but the arguments.
+
+    Args:
+        table: features with splits.
+        settings: grid and epochs.
+        seed: of initial values, row order and ties.
+        progress: called as candidates advance.
+        specs: other candidates than `default_specs(settings)`.
+
+    Raises:
+        DataError: TRAIN lacks a class, or SELECT has no labelled row.
+    """
+    started = time.perf_counter()
+    train, select = usable(table, Split.TRAIN), usable(table, Split.SELECT)
+    _check_rows(train, select)
+    todo = list(specs) if specs is not None else default_specs(settings)
+    space = Standardiser.fit(train.features, photo_share(train.ids) * train.weights)
+    weights = {b: row_weights(train, b) for b in {spec.balance for spec in todo}}
+    x, x_select = space(train.features), space(select.features)
+    masks = np.stack([weights[spec.balance] for spec in todo], axis=1)
+    fit = fit_specs(x, train.labels, masks, todo, settings.epochs, seed, progress)
+    board = _score(fit, x, x_select, train, select, masks, todo)
+    best = _best(board, fit.logits(x_select), select, seed)
+    board[best] = replace(board[best], chosen=True)
+    notes = {_SPEC_NOTE: todo[best].to_dict(), "train_rows": len(train), "seed": seed, "epochs": settings.epochs}
+    weight_layers, biases = fit.layers(best)
+    head = Head(space.mean, space.scale, weight_layers, biases, table.backbone, table.preprocessing, notes)
+    ordered = sorted(board, key=lambda c: (not c.chosen, -c.select_mcc, c.select_log_loss, c.parameters))
+    rows = {str(Split.TRAIN): len(train), str(Split.SELECT): len(select)}
+    return TrainedHead(head, ordered, rows, time.perf_counter() - started)
+
+
+def honest_logits(
+    table: FeatureTable, head: Head, settings: TrainingSettings, seed: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Logits that no row had a part in: out-of-fold on TRAIN, the head's own elsewhere.
+
+    A head separates the rows it was fitted on far better than new ones; whoever learns how much to trust it next to
+    other evidence must see how it does on rows it has not seen. The head's recipe is trained again on group folds of
+    TRAIN, all folds in one pass.
+
+    Args:
+        table: features with splits.
+        head: the head; its notes name the recipe.
+        settings: for the number of epochs.
+        seed: of folds and initial values.
+
+    Returns:
+        float64 [N] logits and a boolean [N] that is False where no honest logit could be had: TRAIN rows that are
+        unlabelled, have weight 0, or whose class has too few groups for folds.
+    """
+    head.check(table.backbone, table.preprocessing)
+    logits, honest = head.predict_logit(table.features), ~table.in_split(Split.TRAIN)
+    rows = np.flatnonzero(_usable_mask(table, Split.TRAIN))
+    train = table.select(rows)
+    spec = _spec_of(head)
+    weights = row_weights(train, spec.balance)
+    fold = group_folds(
+        train.groups, [f"{y}/{o}" for y, o in zip(train.labels, train.origins, strict=True)], _FOLDS, seed
+    )
+    used = [f for f in range(_FOLDS) if (fold == f).any() and _both_classes(train.labels[fold != f])]
+    if not used:
+        return logits, honest
+    masks = np.stack([_hidden(weights, fold == f) for f in used], axis=1)
+    x = Standardiser(head.mean, head.scale)(train.features)
+    out = fit_specs(x, train.labels, masks, [spec] * len(used), settings.epochs, seed).logits(x)
+    for column, f in enumerate(used):
+        logits[rows[fold == f]] = out[fold == f, column]
+        honest[rows[fold == f]] = True
+    return logits, honest
+
+
+def usable(table: FeatureTable, split: Split) -> FeatureTable:
+    """The rows of a split with a known label and a positive weight."""
+    return table.select(_usable_mask(table, split))
+
+
+def _usable_mask(table: FeatureTable, split: Split) -> npt.NDArray[np.bool_]:
+    return np.asarray(table.in_split(split) & (table.labels >= 0) & (table.weights > 0), np.bool_)
+
+
+def _hidden(weights: npt.NDArray[np.float64], hide: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    kept = np.where(hide, 0.0, weights)
+    return kept / kept[~hide].mean()
+
+
+def _spec_of(head: Head) -> CandidateSpec:
+    """The recipe in the head's notes; a head from elsewhere is stood in for by the baseline."""
+    noted = head.notes.get(_SPEC_NOTE)
+    return CandidateSpec.from_dict(noted) if noted else default_specs(TrainingSettings())[0]
+
+
+def _score(
+    fit: Fit,
+    x: npt.NDArray[np.float32],
+    x_select: npt.NDArray[np.float32],
+    train: FeatureTable,
+    select: FeatureTable,
+    masks: npt.NDArray[np.float64],
+    specs: Sequence[CandidateSpec],
+) -> list[Candidate]:
+    share = photo_share(select.ids) * select.weights
+    logits = fit.logits(x_select)
+    cells = selection.confusion(logits, select.labels, share).sum(axis=0)
+    mcc = selection.weighted_mcc(cells)
+    accuracy = (cells[:, 0] + cells[:, 3]) / cells.sum(axis=1)
+    loss = selection.scaled_log_loss(logits, select.labels, share)
+    on_train = fit.logits(x)
+    train_loss = [selection.log_loss(on_train[:, [k]], train.labels, masks[:, k]).item() for k in range(len(specs))]
+    return [
+        Candidate(spec, spec.parameters(train.dim), float(mcc[k]), float(loss[k]), float(accuracy[k]), train_loss[k])
+        for k, spec in enumerate(specs)
+    ]
+
+
+def _best(board: Sequence[Candidate], logits: npt.NDArray[np.float64], select: FeatureTable, seed: int) -> int:
+    leader = max(range(len(board)), key=lambda k: board[k].select_mcc)
+    share = photo_share(select.ids) * select.weights
+    cells = selection.confusion(logits[:, [leader]], select.labels, share)[:, 0]
+    return selection.choose(board, selection.mcc_standard_error(cells, select.groups, seed))
+
+
+def _both_classes(labels: npt.NDArray[np.int8]) -> bool:
+    return bool((labels == 1).any() and (labels == 0).any())
+
+
+def _check_rows(train: FeatureTable, select: FeatureTable) -> None:
+    if not _both_classes(train.labels) or len(select) == 0:
+        counts = {int(v): int((train.labels == v).sum()) for v in (0, 1)}
+        raise DataError(
+            got=f"{counts[1]} road-work and {counts[0]} other rows in TRAIN, {len(select)} labelled rows in SELECT",
+            allowed="both classes in TRAIN and at least one labelled row in SELECT, weights above 0",
+            action="label more frames, or assign the splits again with other fractions",
+            train=counts,
+            select=len(select),
+        )
