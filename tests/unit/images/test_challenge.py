@@ -273,6 +273,16 @@ def test_distort__saturation_pulls_colours_to_grey_and_keeps_brightness() -> Non
     assert np.abs(distort(pixels, "CS", 5, RNG(0))[:, :, 1] - luma).max() <= 1.5
 
 
+@pytest.mark.parametrize("level", [1, 2])
+def test_distort__saturation_is_a_mix_with_the_luma(level: int) -> None:
+    pixels = RNG(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    luma = (pixels @ np.array([0.299, 0.587, 0.114]))[:, :, None]
+    expected = luma + LEVELS["CS"][level - 1] * (pixels - luma)
+    difference = expected - distort(pixels, "CS", level, RNG(0))  # truncation takes half a grey level on average
+    assert np.abs(difference).max() < 1.2
+    assert difference.mean() == pytest.approx(0.5, abs=0.05)
+
+
 def test_distort__saturation_channels_are_not_swapped() -> None:
     red = np.full((4, 4, 3), (255, 0, 0), np.uint8)
     r, g, b = distort(red, "CS", 1, RNG(0))[0, 0]

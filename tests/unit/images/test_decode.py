@@ -22,7 +22,7 @@ from streetvision_core.errors import (
     NoImagesError,
 )
 from streetvision_core.images.decode import decode_image, encode_jpeg, list_images, read_image
-from streetvision_core.settings import Decode
+from streetvision_core.settings import Decode, load_settings
 from streetvision_core.types import Frame
 
 GRADIENT = np.dstack(
@@ -314,3 +314,14 @@ def test_list_images__dangling_link_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     (tmp_path / "b.jpg").symlink_to(tmp_path / "nowhere.jpg")
     assert [p.name for p in list_images(tmp_path)] == ["a.jpg"]
+
+
+@pytest.mark.streets
+def test_read_image__real_photos() -> None:
+    folder = load_settings("embedded").paths.resolve("streets")
+    if not folder.is_dir():
+        pytest.skip("the real photos are not beside the project")
+    for path in list_images(folder)[::60]:
+        frame = read_image(path)
+        assert min(frame.width, frame.height) >= 100
+        assert frame.pixels.std() > 5
