@@ -1,0 +1,1 @@
+"""Smaller and faster copies of a model, kept only where they are faster and decide as the original does."""

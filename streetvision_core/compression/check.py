@@ -1,0 +1,202 @@
+"""Whether an int8 copy may replace the fp32 model: it must be faster and must decide the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from streetvision_core.compression.benchmark import Faster, Timing, faster, interleave
+from streetvision_core.compression.int8 import Batch, Method, Quantized, quantize
+from streetvision_core.errors import StreetVisionError
+from streetvision_core.scoring.metrics import mcc
+
+FP32: Final = "fp32"
+MAX_MCC_CHANGE: Final = 0.002
+Probabilities = npt.NDArray[np.float64] | npt.NDArray[np.float32]
+Predict = Callable[[Path], Probabilities]
+"""Probabilities [N] of the rows judged on, computed with the model file given."""
+MakeRun = Callable[[Path], Callable[[], object]]
+"""Opens a model file and returns one inference to be timed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One int8 copy and what was found about it.
+
+    Attributes:
+        method: how it was made.
+        accepted: it may replace fp32.
+        reason: why, or why not.
+        model: the file; None if it could not be made.
+        timing: its latency; None if it did not run.
+        speed: against fp32 in the same run.
+        mcc: on the rows judged on.
+        decisions_changed: rows on which it decides otherwise than fp32.
+    """
+
+    method: Method
+    accepted: bool
+    reason: str
+    model: Quantized | None = None
+    timing: Timing | None = None
+    speed: Faster | None = None
+    mcc: float | None = None
+    decisions_changed: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form."""
+        return {
+            "method": self.method,
+            "accepted": self.accepted,
+            "reason": self.reason,
+            "model": self.model.to_dict() if self.model else None,
+            "timing": self.timing.to_dict() if self.timing else None,
+            "speed": self.speed.to_dict() if self.speed else None,
+            "mcc": self.mcc,
+            "decisions_changed": self.decisions_changed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CompressionReport:
+    """What is served, and why.
+
+    Attributes:
+        kept: `fp32`, `int8-static` or `int8-dynamic`.
+        path: the file of what is kept.
+        reason: a plain sentence.
+        rows: number of rows judged on.
+        fp32_bytes: size of the original.
+        fp32_mcc: its MCC.
+        fp32_timing: its latency; None where no copy could be timed beside it.
+        candidates: every copy tried.
+    """
+
+    kept: str
+    path: Path
+    reason: str
+    rows: int
+    fp32_bytes: int
+    fp32_mcc: float
+    fp32_timing: Timing | None
+    candidates: tuple[Candidate, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form; the path as its file name."""
+        return {
+            "kept": self.kept,
+            "file": self.path.name,
+            "reason": self.reason,
+            "rows": self.rows,
+            "max_mcc_change": MAX_MCC_CHANGE,
+            "fp32_bytes": self.fp32_bytes,
+            "fp32_mcc": self.fp32_mcc,
+            "fp32_timing": self.fp32_timing.to_dict() if self.fp32_timing else None,
+            "candidates": [candidate.to_dict() for candidate in self.candidates],
+        }
+
+
+def compress(
+    source: Path,
+    folder: Path,
+    batches: Sequence[Batch],
+    predict: Predict,
+    make_run: MakeRun,
+    y: npt.ArrayLike,
+    *,
+    methods: Sequence[Method] = ("static", "dynamic"),
+    rounds: int = 30,
+) -> CompressionReport:
+    """Makes int8 copies and keeps the fastest one that is allowed, else fp32.
+
+    Args:
+        source: the fp32 ONNX file.
+        folder: where copies go, e.g. `data/cache/int8`.
+        batches: model inputs of CALIBRATE frames.
+        predict: probabilities of the rows judged on with a given file; the rows are the same for every file.
+        make_run: opens a file and returns the inference to be timed.
+        y: labels [N] of the rows judged on; never the rows the calibration saw.
+        methods: which copies to try.
+        rounds: timed rounds, A B A B.
+    """
+    reference = np.asarray(predict(source), dtype=np.float64)
+    made = {method: _attempt(source, folder, batches, predict, make_run, method) for method in methods}
+    ready = {method: tried for method, tried in made.items() if isinstance(tried, _Ready)}
+    runs: dict[str, Callable[[], object]] = {FP32: make_run(source)}
+    runs.update({method: tried.run for method, tried in ready.items()})
+    timings = interleave(runs, rounds) if ready else {}
+    fp32_mcc = mcc(reference, y)
+    candidates = tuple(
+        _judge(method, tried, timings[method], timings[FP32], reference, fp32_mcc, y)
+        if isinstance(tried, _Ready)
+        else Candidate(method, False, f"refused: {tried}")
+        for method, tried in made.items()
+    )
+    kept, path, reason = _choose(source, candidates)
+    return CompressionReport(
+        kept, path, reason, reference.size, source.stat().st_size, fp32_mcc, timings.get(FP32), candidates
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    model: Quantized
+    p: Probabilities
+    run: Callable[[], object]
+
+
+def _attempt(
+    source: Path, folder: Path, batches: Sequence[Batch], predict: Predict, make_run: MakeRun, method: Method
+) -> _Ready | str:
+    """A copy that can be made, loaded and run, or why it cannot."""
+    try:
+        model = quantize(source, folder / f"{source.stem}-int8-{method}.onnx", batches, method)
+        run = make_run(model.path)
+        run()
+        return _Ready(model, predict(model.path), run)
+    except StreetVisionError as error:
+        return error.got
+    except Exception as error:  # ONNX Runtime refuses operators with classes of its own
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def _judge(
+    method: Method,
+    tried: _Ready,
+    timing: Timing,
+    fp32: Timing,
+    reference: Probabilities,
+    fp32_mcc: float,
+    y: npt.ArrayLike,
+) -> Candidate:
+    speed = faster(timing, fp32)
+    p = np.asarray(tried.p, dtype=np.float64)
+    changed = -1 if p.shape != reference.shape else int(((p > 0.5) != (reference > 0.5)).sum())
+    if changed < 0 or not np.isfinite(p).all():
+        reason = f"refused: {p.size} answers for {reference.size} rows, or answers that are no numbers"
+        return Candidate(method, False, reason, tried.model, timing, speed)
+    score = mcc(p, y)
+    change = abs(score - fp32_mcc)
+    facts = (
+        f"{1 / speed.ratio:.2f} x the speed of fp32 (sign test p = {speed.p_value:.2g}), MCC {fp32_mcc:.4f} -> "
+        f"{score:.4f}, {changed} of {p.size} decisions changed"
+    )
+    faults = [] if speed.faster else ["it is not faster"]
+    faults += [] if change <= MAX_MCC_CHANGE + 1e-9 else [f"MCC changes by {change:.4f}, more than {MAX_MCC_CHANGE:g}"]
+    reason = f"refused, {' and '.join(faults)}: {facts}" if faults else f"accepted: {facts}"
+    return Candidate(method, not faults, reason, tried.model, timing, speed, score, changed)
+
+
+def _choose(source: Path, candidates: Sequence[Candidate]) -> tuple[str, Path, str]:
+    accepted = [c for c in candidates if c.accepted and c.model is not None and c.timing is not None]
+    if not accepted:
+        reasons = "; ".join(f"int8-{c.method} {c.reason}" for c in candidates) or "no copy was tried"
+        return FP32, source, f"fp32 is kept: {reasons}"
+    best = min(accepted, key=lambda c: c.timing.median_seconds if c.timing else np.inf)
+    path = best.model.path if best.model else source
+    return f"int8-{best.method}", path, f"int8-{best.method} is used: {best.reason}"
