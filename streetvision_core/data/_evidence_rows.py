@@ -1,0 +1,68 @@
+"""Evidence of the later stages for stored rows, kept in the feature store between runs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from streetvision_core.data.feature_store import FeatureStore
+from streetvision_core.models.evidence import COUNT_SCORE, EVIDENCE_NAMES, detector_evidence, ocr_evidence, vector
+from streetvision_core.models.factory import ModelSet
+from streetvision_core.types import Box, Frame
+
+Row = npt.NDArray[np.float32]
+_VERSION: Final = "1"
+
+
+def no_evidence() -> Row:
+    """A row where no later stage ran: float32 [E], all NaN."""
+    return vector([])
+
+
+class EvidenceMaker:
+    """Runs detectors, and OCR where a sign may carry words.
+
+    Args:
+        models: detectors and reader; loaded here, so that missing weights show at once.
+        ocr_min_width_pixels: narrower frames are not read, as in the cascade.
+
+    Raises:
+        ModelError: a detector's or the reader's weights are not usable.
+    """
+
+    def __init__(self, models: ModelSet, ocr_min_width_pixels: int) -> None:
+        self._detectors = models.detectors
+        self._ocr = models.ocr
+        self._min_width = ocr_min_width_pixels
+        names = [f"{d.name}@{d.version}" for d in self._detectors]
+        self.make = "|".join(["evidence", _VERSION, *names, self._ocr.name if self._ocr else "no-ocr"])
+
+    def row(self, frame: Frame, store: FeatureStore, *, text_signs: bool) -> Row:
+        """Evidence of one frame in the order of `EVIDENCE_NAMES`, from the store where it lies there.
+
+        Args:
+            frame: the image.
+            store: the feature store.
+            text_signs: whether signs of this origin carry words, so that reading pays without a sign box.
+        """
+        make = f"{self.make}|{'text' if text_signs else 'boxes'}"
+        known = store.get([frame.sha256], make).get(frame.sha256)
+        if known is not None and len(known) == len(EVIDENCE_NAMES):
+            return known
+        made = self._run(frame, text_signs=text_signs)
+        store.put([frame.sha256], make, made[None])
+        return made
+
+    def _run(self, frame: Frame, *, text_signs: bool) -> Row:
+        boxes = {detector.name: detector.detect([frame])[0] for detector in self._detectors}
+        evidence = [detector_evidence(boxes, frame.width, frame.height, 0.0)] if boxes else []
+        signs = [box for found in boxes.values() for box in found if _is_sign(box)]
+        if self._ocr is not None and frame.width >= self._min_width and (signs or text_signs):
+            evidence.append(ocr_evidence(self._ocr.read(frame, signs), 0.0))
+        return vector(evidence)
+
+
+def _is_sign(box: Box) -> bool:
+    return box.label == "sign" and box.score >= COUNT_SCORE

@@ -1,0 +1,86 @@
+"""The files of the starter pack: table, attribution, readme and the manifest with their digests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from streetvision_core.data._attribution import attribution_text
+from streetvision_core.data._variants import VARIANTS
+from streetvision_core.data.starter import BUILD_COMMAND, MANIFEST_FILE, TABLE_FILE
+from streetvision_core.data.table import FeatureTable
+from streetvision_core.errors import DataError
+from streetvision_core.models.evidence import EVIDENCE_NAMES
+from streetvision_core.storage import atomic_write_json, atomic_write_text, file_sha256
+from streetvision_core.types import Split
+
+MAX_BYTES: Final = 8 * 2**20
+README_FILE: Final = "README.md"
+ATTRIBUTION_FILE: Final = "ATTRIBUTION.md"
+
+
+def write_pack(table: FeatureTable, licences: dict[str, str], folder: Path) -> dict[str, Any]:
+    """Writes the pack's files and returns the manifest.
+
+    Raises:
+        DataError: the table is larger than `MAX_BYTES`.
+    """
+    table.save(folder / TABLE_FILE, quantised=True)
+    size = (folder / TABLE_FILE).stat().st_size
+    if size > MAX_BYTES:
+        raise DataError(f"{TABLE_FILE} of {size} bytes", f"at most {MAX_BYTES}", "make fewer variants per photo")
+    photos = Counter(o for o, era in zip(table.origins, table.eras, strict=True) if era == "native")
+    atomic_write_text(folder / ATTRIBUTION_FILE, attribution_text(licences, photos))
+    atomic_write_text(folder / README_FILE, _readme(table))
+    manifest = {
+        "backbone": table.backbone,
+        "preprocessing": table.preprocessing,
+        "rows": len(table),
+        "dim": table.dim,
+        "evidence": [n for n, known in zip(EVIDENCE_NAMES, _known(table), strict=True) if known],
+        "variants": dict(VARIANTS),
+        "counts": _counts(table),
+        "licences": licences,
+        "build": BUILD_COMMAND,
+        "files": {name: file_sha256(folder / name) for name in (TABLE_FILE, ATTRIBUTION_FILE, README_FILE)},
+    }
+    atomic_write_json(folder / MANIFEST_FILE, manifest)
+    return manifest
+
+
+def _known(table: FeatureTable) -> list[bool]:
+    return [bool(np.isfinite(column).any()) for column in table.evidence.T]
+
+
+def _counts(table: FeatureTable) -> dict[str, dict[str, int]]:
+    """Photos per origin and label, by split."""
+    counts: dict[str, dict[str, int]] = {}
+    for i, origin in enumerate(table.origins):
+        if table.eras[i] == "native" and table.splits is not None:
+            row = counts.setdefault(f"{origin} | {'roadwork' if table.labels[i] else 'none'}", dict.fromkeys(Split, 0))
+            row[table.splits[i]] += 1
+    return dict(sorted(counts.items()))
+
+
+def _readme(table: FeatureTable) -> str:
+    lines = [
+        "# Starter pack",
+        "",
+        f"Features ({table.backbone}, {table.preprocessing}, {table.dim} columns) of real street photos, with labels,",
+        "groups, origins, eras, splits and the evidence of the later stages. No photo is in it. Each photo gives a row",
+        "as it is and rows as the validators' older eras would have sent it. Load it with",
+        "`streetvision_core.data.starter.load_starter()`; who made the photos stands in ATTRIBUTION.md.",
+        "",
+        "Groups never stand in two splits. Photos per origin, label and split:",
+        "",
+        "| origin and label | " + " | ".join(Split) + " |",
+        "|---|" + "---|" * len(Split),
+    ]
+    rows = [
+        f"| {name.replace(' | ', ', ')} | " + " | ".join(map(str, c.values())) + " |"
+        for name, c in _counts(table).items()
+    ]
+    return "\n".join([*lines, *rows, "", f"Made by `{BUILD_COMMAND}`.", ""])
