@@ -78,6 +78,16 @@ class QueryRow:
     verdict: Verdict
 
     @property
+    def name(self) -> str:
+        """The row's name in feature tables, mined sets, annotations and reviews."""
+        return f"query-{self.id}"
+
+    @property
+    def wrong(self) -> bool | None:
+        """Whether the answer is on the wrong side of 0.5; None where the truth is unknown."""
+        return None if self.truth is None else self.verdict.roadwork != bool(self.truth)
+
+    @property
     def day(self) -> str:
         """The UTC day, `YYYY-MM-DD`."""
         return self.received_at.date().isoformat()

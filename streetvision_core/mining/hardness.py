@@ -159,7 +159,8 @@ def detector_disagreement(evidence: npt.NDArray[np.float32]) -> npt.NDArray[np.f
     scores = evidence[:, _columns(first, "max")] - evidence[:, _columns(second, "max")]
     ours, theirs = evidence[:, _columns(first, "count")], evidence[:, _columns(second, "count")]
     counted = np.abs(ours - theirs).sum(axis=1) / ((ours + theirs).sum(axis=1) + 1.0)
-    return np.nan_to_num(0.5 * np.abs(scores).max(axis=1, initial=0.0) + 0.5 * counted, nan=0.0).astype(np.float64)
+    both = 0.5 * np.abs(scores).max(axis=1, initial=0.0) + 0.5 * counted
+    return np.nan_to_num(np.asarray(both, np.float64), nan=0.0)
 
 
 def rank01(values: FloatArray) -> npt.NDArray[np.float64]:
@@ -169,8 +170,7 @@ def rank01(values: FloatArray) -> npt.NDArray[np.float64]:
     rare nonzero value ranks near 1.
     """
     ordered = np.sort(values)
-    smaller = np.searchsorted(ordered, values, side="left").astype(np.float64)
-    return smaller / max(len(values) - 1, 1)
+    return np.asarray(np.searchsorted(ordered, values, side="left") / max(len(values) - 1, 1), np.float64)
 
 
 def _columns(detector: str, what: str) -> list[int]:

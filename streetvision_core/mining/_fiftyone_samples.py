@@ -1,0 +1,115 @@
+"""Our frames as FiftyOne samples. Imports fiftyone: only for the workbench's own process, after its database runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from streetvision_core.mining._workbench_job import WorkbenchJob, WorkbenchSample
+
+CLASSES = ("none", "roadwork")
+EMBEDDING = "embedding"
+
+
+def open_dataset(project: str) -> Any:
+    """The project's persistent dataset, made if absent."""
+    if fo.dataset_exists(project):
+        return fo.load_dataset(project)
+    return fo.Dataset(project, persistent=True)
+
+
+def replace_day(dataset: Any, job: WorkbenchJob) -> None:
+    """Puts the day's samples in, in place of those of an earlier run, and drops days beyond `keep_days`."""
+    if dataset.has_sample_field("day"):
+        days = sorted(set(dataset.distinct("day")) | {job.day})
+        gone = {job.day, *days[: -job.keep_days]}
+        dataset.delete_samples(dataset.match(fo.ViewField("day").is_in(list(gone))))
+    samples = [to_sample(sample, row) for sample, row in zip(job.samples, job.embeddings, strict=True)]
+    dataset.add_samples(samples, dynamic=True)
+
+
+def day_view(dataset: Any, day: str) -> Any:
+    """The samples of one day."""
+    return dataset.match(fo.ViewField("day") == day)
+
+
+def to_sample(sample: WorkbenchSample, embedding: npt.NDArray[np.float32]) -> Any:
+    """One FiftyOne sample."""
+    metadata = _metadata(Path(sample.filepath))
+    label = sample.label if sample.label is not None else sample.truth
+    made = fo.Sample(
+        filepath=sample.filepath,
+        metadata=metadata,
+        tags=["mined"] if sample.reasons else [],
+        name=sample.name,
+        day=sample.day,
+        era=sample.era,
+        group=sample.group,
+        origin=sample.origin,
+        modes=list(sample.modes),
+        reasons=list(sample.reasons),
+        split=sample.split or None,
+        cascade_hardness=sample.hardness,
+        prediction=_prediction(sample.p_roadwork),
+        truth=_classification(label),
+        wrong=None if label is None else bool(label) != (sample.p_roadwork > 0.5),
+        exit_stage=sample.verdict["exit_stage"],
+        certified=sample.verdict["certified"],
+        model_version=sample.verdict["model_version"],
+        policy=sample.verdict["policy"],
+        evidence=_evidence(sample.verdict["evidence"]),
+        text=[text for stage in sample.verdict["evidence"] for text in stage["text"]],
+    )
+    made[EMBEDDING] = np.asarray(embedding, np.float32)
+    for detector, boxes in _boxes(sample.verdict["evidence"]):
+        made[f"boxes_{_field(detector)}"] = _detections(boxes, metadata)
+    return made
+
+
+def _prediction(p: float) -> Any:
+    """The answer with logits (0, log-odds): FiftyOne's hardness is the entropy of their softmax, that is of p."""
+    clipped = min(max(p, 1e-9), 1.0 - 1e-9)
+    logits = [0.0, math.log(clipped / (1.0 - clipped))]
+    return fo.Classification(label=CLASSES[p > 0.5], confidence=max(p, 1.0 - p), logits=logits)
+
+
+def _classification(label: int | None) -> Any:
+    return None if label is None else fo.Classification(label=CLASSES[label])
+
+
+def _evidence(stages: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """All scores by name; a dot would read as a path in the database."""
+    return {_field(name): value for stage in stages for name, value in stage["scores"].items()}
+
+
+def _boxes(stages: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    return [(name, boxes) for stage in stages for name, boxes in stage["boxes"].items()]
+
+
+def _detections(boxes: Iterable[Mapping[str, Any]], metadata: Any) -> Any:
+    made = []
+    for box in boxes:
+        x0, y0, x1, y1 = box["box"]
+        relative = [x0 / metadata.width, y0 / metadata.height]
+        relative += [(x1 - x0) / metadata.width, (y1 - y0) / metadata.height]
+        made.append(fo.Detection(label=box["label"], bounding_box=relative, confidence=box["score"]))
+    return fo.Detections(detections=made)
+
+
+def _metadata(path: Path) -> Any:
+    with Image.open(path) as image:
+        width, height = image.size
+        kind = Image.MIME.get(image.format or "", "image/jpeg")
+    size = path.stat().st_size
+    return fo.ImageMetadata(size_bytes=size, mime_type=kind, width=width, height=height, num_channels=3)
+
+
+def _field(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name)
