@@ -1,0 +1,50 @@
+"""Tells people that a run is over. A message that cannot be sent is logged and never fails the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import structlog
+
+logger = structlog.get_logger(__name__)
+
+Kind = Literal["info", "success", "warning", "failure"]
+
+
+def notify(urls: Sequence[str], title: str, body: str, kind: Kind = "info") -> bool:
+    """Sends a message through apprise.
+
+    Args:
+        urls: apprise URLs (`settings.loop.notify_urls`), e.g. `discord://…`, `mailto://…`; they hold secrets and are
+            never logged.
+        title: one line.
+        body: plain text.
+        kind: its colour where the receiver has colours.
+
+    Returns:
+        Whether every receiver took it; True when there is none.
+    """
+    if not urls:
+        return True
+    sent = [_send(url, title, body, kind) for url in urls]
+    logger.info("notified", receivers=len(urls), sent=sum(sent))
+    return all(sent)
+
+
+def _send(url: str, title: str, body: str, kind: Kind) -> bool:
+    service = url.split(":", 1)[0][:20]
+    try:
+        import apprise
+
+        receiver = apprise.Apprise()
+        if not receiver.add(url):
+            logger.warning("notify_failed", service=service, reason="apprise does not know such a URL")
+            return False
+        sent = bool(receiver.notify(body=body, title=title, notify_type=kind, body_format=apprise.NotifyFormat.TEXT))
+    except Exception as error:  # a plug-in's bug must not undo a night's work
+        logger.warning("notify_failed", service=service, reason=type(error).__name__)
+        return False
+    if not sent:
+        logger.warning("notify_failed", service=service, reason="the service refused it or could not be reached")
+    return sent

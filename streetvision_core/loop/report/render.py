@@ -1,0 +1,113 @@
+"""Writes the pages: the day's index, the weekly report."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from streetvision_core.errors import ResultError
+from streetvision_core.loop.report.charts import Scale, comparison_scale, line, scale_for, spread
+from streetvision_core.loop.report.headlines import headline, verdict
+from streetvision_core.loop.report.pages import render_page
+from streetvision_core.loop.report.story import Change, DayStory, Estimate
+from streetvision_core.loop.report.week import WeekStory
+from streetvision_core.storage import atomic_write_json, atomic_write_text
+
+if TYPE_CHECKING:
+    from streetvision_core.loop.workspace import Workspace
+
+logger = structlog.get_logger(__name__)
+
+MOST_PICTURES = 48
+MOST_BYTES = 2 * 10**6
+
+
+def day_page(story: DayStory) -> str:
+    """The day's index page, one self-contained HTML text."""
+    scale = comparison_scale(story.change.comparisons) if isinstance(story.change, Change) else Scale(0, 1)
+    longest = max((step.seconds for step in story.steps), default=0.0) or 1.0
+    return render_page(
+        "day.html",
+        title=f"StreetVision, {story.day.isoformat()}",
+        story=story,
+        headline=headline(story),
+        verdict=verdict(story),
+        scale=scale,
+        longest=longest,
+        most_pictures=MOST_PICTURES,
+    )
+
+
+def week_page(story: WeekStory) -> str:
+    """The weekly page, one self-contained HTML text."""
+    y = scale_for([e for day in story.days for e in (day.mcc_rendered, day.mcc_real)])
+    xs = spread(len(story.days))
+    lines = [
+        line("rendered, held out", 1, xs, [day.mcc_rendered for day in story.days], y),
+        line("real photos", 2, xs, [day.mcc_real for day in story.days], y),
+    ]
+    return render_page(
+        "week.html",
+        title=f"StreetVision, {story.week}",
+        story=story,
+        y=y,
+        xs=xs,
+        lines=lines,
+        curve=_learning_curve(story),
+        most_of_a_mode=max((n for day in story.days for n in day.modes.values()), default=1) or 1,
+    )
+
+
+def write_day(story: DayStory, workspace: Workspace) -> Path:
+    """Writes the day's page, and its story for the weekly report; returns the page's path.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    text = day_page(story)
+    if len(text.encode()) > MOST_BYTES:
+        logger.warning("report_large", day=story.day.isoformat(), bytes=len(text.encode()), allowed=MOST_BYTES)
+    path = workspace.report_file(story.day)
+    atomic_write_text(path, text)
+    atomic_write_json(workspace.story_file(story.day), story.to_dict())
+    return path
+
+
+def write_week(story: WeekStory, workspace: Workspace) -> Path:
+    """Writes the weekly page and returns its path; raises StorageError on a full disk."""
+    path = workspace.weekly_file(story.week)
+    atomic_write_text(path, week_page(story))
+    return path
+
+
+def read_stories(workspace: Workspace, days: list[dt.date]) -> list[DayStory]:
+    """The stories of those of the days that have one; an unreadable one is logged and left out."""
+    stories = []
+    for day in days:
+        path = workspace.story_file(day)
+        if not path.is_file():
+            continue
+        try:
+            stories.append(DayStory.from_dict(json.loads(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, ResultError) as error:
+            logger.warning("story_unreadable", path=str(path), error=str(error))
+    return stories
+
+
+def _learning_curve(story: WeekStory) -> dict[str, object] | None:
+    """Champion quality over the frames learned from, drawn when at least two days tell both."""
+    days = [d for d in story.days if d.training_frames is not None and d.mcc_rendered is not None]
+    if story.learning_curve is not None or len(days) < 2:
+        return None
+    days = sorted(days, key=lambda d: d.training_frames or 0)
+    frames = [float(d.training_frames or 0) for d in days]
+    x = Scale(min(frames), max(frames) if max(frames) > min(frames) else min(frames) + 1)
+    y = scale_for([e for d in days for e in (d.mcc_rendered, d.mcc_real)])
+    xs = [6 + 0.88 * x.percent(f) for f in frames]
+    series: list[list[Estimate | None]] = [[d.mcc_rendered for d in days], [d.mcc_real for d in days]]
+    lines = [line("rendered, held out", 1, xs, series[0], y), line("real photos", 2, xs, series[1], y)]
+    return {"lines": lines, "y": y, "xs": xs, "labels": [f"{int(f):,}".replace(",", "\u202f") for f in frames]}
