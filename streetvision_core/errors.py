@@ -116,5 +116,13 @@ class StepFailedError(LoopError):
     """A notebook step failed, or ran past its time limit."""
 
 
+class LoopStoppedError(LoopError):
+    """A signal (Ctrl-C, SIGTERM) asked the loop to stop; its state is saved."""
+
+
+class ResultError(LoopError):
+    """A notebook's result, or a report's story, is not plain data of the expected form."""
+
+
 class StorageError(StreetVisionError):
     """The disk is full or a file cannot be written."""

@@ -1,6 +1,6 @@
 """The learning loop's machinery: notebooks as steps, pipelines, the reports people read, notifications.
 
-Notebooks import `record` from here; everything else is loaded when it is first asked for, so that this costs them nothing.
+Notebooks import `record` from here; the rest is loaded when it is first asked for, so that this costs them little.
 """
 
 from importlib import import_module
