@@ -1,0 +1,98 @@
+"""The dashcam: a pinhole with height, pitch, yaw and roll.
+
+World axes: x right, y up, z forward, metres. Camera axes: x right, y down, z forward. Pixels count from the corner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+NEAR: Final = 0.4
+"""Metres before the lens where polygons are cut."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Camera:
+    """A pinhole camera.
+
+    Attributes:
+        width: pixels.
+        height: pixels.
+        focal: focal length in pixels.
+        position: [3] metres in world axes.
+        rotation: [3, 3] world to camera.
+        center: principal point in pixels.
+    """
+
+    width: int
+    height: int
+    focal: float
+    position: Array
+    rotation: Array
+    center: tuple[float, float]
+
+    @classmethod
+    def looking(
+        cls, width: int, height: int, focal: float, position: Array, angles: tuple[float, float, float]
+    ) -> Camera:
+        """A camera at `position` with (yaw right, pitch down, roll clockwise) in radians."""
+        yaw, pitch, roll = angles
+        forward = np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
+        right = np.array([np.cos(yaw), 0.0, -np.sin(yaw)])
+        down = np.cross(right, forward)
+        turned = np.stack(
+            [np.cos(roll) * right + np.sin(roll) * down, -np.sin(roll) * right + np.cos(roll) * down, forward]
+        )
+        return cls(width, height, focal, position, turned, (width / 2, height / 2))
+
+    def to_camera(self, points: Array) -> Array:
+        """World points [N, 3] in camera axes."""
+        return np.asarray((points - self.position) @ self.rotation.T)
+
+    def to_pixels(self, points: Array) -> Array:
+        """Camera points [N, 3], all with z > 0, as pixels [N, 2]."""
+        scale = self.focal / points[:, 2:3]
+        return np.asarray(points[:, :2] * scale + self.center)
+
+    def project_polygon(self, points: Array) -> Array:
+        """World polygon [N, 3] as pixels [M, 2], cut at the near plane; M = 0 when it lies behind."""
+        return self.cut_and_project(self.to_camera(points))
+
+    def cut_and_project(self, seen: Array) -> Array:
+        """Camera polygon [N, 3] as pixels [M, 2], cut at the near plane."""
+        if seen[:, 2].min() < NEAR:
+            seen = _cut_near(seen)
+        return self.to_pixels(seen) if len(seen) else np.empty((0, 2))
+
+    def rays(self, columns: int, rows: int) -> Array:
+        """World directions [rows, columns, 3] of a coarser grid of pixel centres over the picture, z of camera 1."""
+        u = (np.arange(columns) + 0.5) * self.width / columns
+        v = (np.arange(rows) + 0.5) * self.height / rows
+        seen = np.empty((rows, columns, 3))
+        seen[..., 0] = (u - self.center[0])[None, :] / self.focal
+        seen[..., 1] = (v - self.center[1])[:, None] / self.focal
+        seen[..., 2] = 1.0
+        return np.asarray(seen @ self.rotation)
+
+    @property
+    def horizon(self) -> float:
+        """Row of the horizon in the middle column, pixels."""
+        forward_y, down_y = self.rotation[2, 1], self.rotation[1, 1]
+        return float(self.center[1] - self.focal * forward_y / down_y)
+
+
+def _cut_near(points: Array) -> Array:
+    kept: list[Array] = []
+    for here, there in zip(points, np.roll(points, -1, axis=0), strict=True):
+        if here[2] >= NEAR:
+            kept.append(here)
+        if (here[2] >= NEAR) != (there[2] >= NEAR):
+            part = (NEAR - here[2]) / (there[2] - here[2])
+            kept.append(here + part * (there - here))
+    return np.array(kept) if len(kept) >= 3 else np.empty((0, 3))

@@ -1,0 +1,220 @@
+"""Looks at a world from its camera: paints everything in order and measures every device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+
+from streetvision_core.data.scenes._camera import NEAR, Array, Camera
+from streetvision_core.data.scenes._canvas import FIRST_DEVICE, SCENERY, Canvas
+from streetvision_core.data.scenes._ground import (
+    cast_shadows,
+    light_ground,
+    paint_ground,
+    paint_horizon,
+    paint_sky,
+)
+from streetvision_core.data.scenes._light import Light
+from streetvision_core.data.scenes._road import Road
+from streetvision_core.data.scenes._world import Item, World
+from streetvision_core.types import Box, Pixels
+
+SUPER: Final = 2
+"""Canvas pixels per picture pixel, each way."""
+
+MIN_HEIGHT: Final = 6 / 270
+"""Smallest height of a labelled box as a share of the picture's height."""
+MIN_VISIBLE: Final = 0.4
+"""Smallest visible share of a labelled device."""
+MIN_CLEAR: Final = 0.12
+"""A device behind more haze than this is not labelled: nobody can see it."""
+
+_FARTHEST: Final = 230.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One device in one picture.
+
+    Attributes:
+        box: what of it is seen; None when it is not worth a label.
+        meters: from the camera.
+        visible: share of it that is seen.
+        full_height: pixels it would be high with nothing before it.
+    """
+
+    box: Box | None
+    meters: float
+    visible: float
+    full_height: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """A painted picture: pixels before the sensor, the ground's mask, the camera and the devices."""
+
+    pixels: Pixels
+    ground: Pixels
+    camera: Camera
+    sightings: tuple[Sighting, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    item: Item
+    position: Array
+    heading: float
+    key: float
+
+
+def camera_at(world: World, width: int, height: int, s: float) -> Camera:
+    """The world's camera when it has come to s, for a canvas of `SUPER` times the picture."""
+    lens = world.lens
+    focal = width * SUPER / 2 / np.tan(lens.view / 2)
+    position = world.road.place(s, world.offset(s), lens.height_m)
+    drift = (world.offset(s + 1) - world.offset(s - 1)) / 2
+    angles = (world.road.heading(s) + lens.yaw + np.arctan(drift) * 0.8, lens.pitch, lens.roll)
+    return Camera.looking(width * SUPER, height * SUPER, focal, position, angles)
+
+
+def look(world: World, width: int, height: int, seconds: float = 0.0) -> Look:
+    """Paints the world as the camera sees it after `seconds`."""
+    s = world.speed * seconds
+    camera = camera_at(world, width, height, s)
+    canvas = Canvas(np.zeros((height * SUPER, width * SUPER, 3), np.uint8))
+    placed = place_items(world.items, world.road, camera, s, seconds)
+    paint_sky(canvas, camera, world.light, world.seed)
+    paint_horizon(canvas, camera, world.light, world.skyline, world.road.section.verge)
+    paint_ground(canvas, camera, world.road, world.patches, s)
+    shading = [(p.item, p.position, p.heading) for p in placed if p.item.shadow and p.key < 90]
+    light_ground(canvas, camera, world.light, cast_shadows(camera, world.light, shading), 0.05)
+    painted = paint_items(canvas, camera, world.light, placed)
+    _bonnet(canvas, camera, world)
+    sightings = tuple(measure(canvas, camera, world.light, device) for device in painted)
+    small = np.asarray(cv2.resize(canvas.rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    ground = np.ascontiguousarray(canvas.ids[::SUPER, ::SUPER] == 0).astype(np.uint8)
+    return Look(small, ground, camera, sightings)
+
+
+def place_items(
+    items: Sequence[Item], road: Road, camera: Camera, s: float = 0.0, seconds: float = 0.0
+) -> list[Placed]:
+    """The items in view, farthest first."""
+    placed = []
+    for item in items:
+        at = item.s + item.speed * seconds
+        if not -30 < at - s < _FARTHEST:
+            continue
+        position = road.place(at, item.d, item.h)
+        entry = _in_view(item, position, road.heading(at) + item.yaw, camera)
+        if entry is not None:
+            placed.append(entry)
+    return sorted(placed, key=lambda p: -p.key)
+
+
+def _in_view(item: Item, position: Array, heading: float, camera: Camera) -> Placed | None:
+    seen = (position - camera.position) @ camera.rotation.T
+    size = item.shape.high - item.shape.low
+    radius = float(np.hypot(size[0], size[2])) * (1.0 if item.backdrop else 0.6) + 0.3
+    if seen[2] < -radius or abs(seen[0]) > (seen[2] + radius) * camera.width / 2 / camera.focal + radius * 1.5:
+        return None
+    key = float(seen[2])
+    if item.backdrop:
+        along = abs(np.cos(heading) * camera.rotation[2][2] + np.sin(heading) * camera.rotation[2][0])
+        key += float(size[2]) / 2 * along
+    return Placed(item, position, heading, key)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Painted:
+    """A device just painted: its region of the canvas, its pixels there, and the share of it inside the picture."""
+
+    entry: Placed
+    ident: int
+    region: tuple[slice, slice]
+    count: int
+    inside: float
+    full_height: float
+
+
+def paint_items(canvas: Canvas, camera: Camera, light: Light, placed: list[Placed]) -> list[Painted]:
+    """Paints back to front; returns the devices with the pixels each got before others covered it."""
+    devices: list[Painted] = []
+    for entry in placed:
+        label = entry.item.label
+        ident = SCENERY if label is None else FIRST_DEVICE + len(devices)
+        entry.item.shape.paint(canvas, camera, light, entry.position, entry.heading, ident)
+        if label is not None:
+            devices.append(_note(canvas, camera, entry, ident))
+    return devices
+
+
+def _note(canvas: Canvas, camera: Camera, entry: Placed, ident: int) -> Painted:
+    height, width = canvas.ids.shape
+    # a device that reaches behind the lens is at most half seen
+    box = full_box(entry, camera) or (-width / 2, 0.0, width * 1.5, float(height))
+    x0, x1 = max(0, int(box[0]) - 1), min(width, int(box[2]) + 2)
+    y0, y1 = max(0, int(box[1]) - 1), min(height, int(box[3]) + 2)
+    region = (slice(y0, max(y0, y1)), slice(x0, max(x0, x1)))
+    wide = max(0.0, min(width, box[2]) - max(0.0, box[0])) / max(box[2] - box[0], 1e-6)
+    high = max(0.0, min(height, box[3]) - max(0.0, box[1])) / max(box[3] - box[1], 1e-6)
+    count = int(np.count_nonzero(canvas.ids[region] == ident))
+    return Painted(entry, ident, region, count, wide * high, (box[3] - box[1]) / SUPER)
+
+
+def measure(canvas: Canvas, camera: Camera, light: Light, painted: Painted) -> Sighting:
+    """What is left of a device when everything is painted."""
+    meters = float(np.linalg.norm((painted.entry.position - camera.position)[[0, 2]]))
+    mask = canvas.ids[painted.region] == painted.ident
+    left = int(np.count_nonzero(mask))
+    visible = painted.inside * left / painted.count if painted.count else 0.0
+    label = painted.entry.item.label
+    if label is None or left == 0 or visible < MIN_VISIBLE or light.clear(meters) < MIN_CLEAR:
+        return Sighting(None, meters, visible, painted.full_height)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    y, x = painted.region[0].start, painted.region[1].start
+    corners = (x + columns[0], y + rows[0], x + columns[-1] + 1, y + rows[-1] + 1)
+    x0, y0, x1, y1 = (float(c) / SUPER for c in corners)
+    tall = y1 - y0 >= MIN_HEIGHT * camera.height / SUPER and x1 - x0 >= 2
+    return Sighting(Box(x0, y0, x1, y1, label) if tall else None, meters, visible, painted.full_height)
+
+
+def _bonnet(canvas: Canvas, camera: Camera, world: World) -> None:
+    share = world.lens.bonnet
+    if share <= 0:
+        return
+    w, h = camera.width, camera.height
+    x = np.linspace(0, w, 33)
+    curve = h * (1 - share + 0.35 * share * ((x / w - 0.5) * 2) ** 2)
+    ring = np.concatenate([np.stack([x, curve], axis=1), [[w, h], [0, h]]])
+    shade = world.light.shade(np.array([[0.0, 1.0, 0.0]]), camera.position, camera.position)[0]
+    tone = 30 + (world.seed % 5) * 22
+    color = [min(255.0, tone * float(c)) for c in shade]
+    canvas.polygon(ring, color, SCENERY, smooth=True)
+    top = int(h * (1 - share))
+    rows = np.linspace(1.5, 0.8, max(1, h - top))[:, None, None]
+    inside = canvas.ids[top:] == SCENERY
+    lit = np.clip(canvas.rgb[top:] * rows, 0, 255).astype(np.uint8)
+    canvas.rgb[top:][inside] = lit[inside]
+
+
+def full_box(entry: Placed, camera: Camera) -> tuple[float, float, float, float] | None:
+    """The pixel box of a whole device with nothing before it; None when it reaches behind the lens."""
+    low, high = entry.item.shape.low, entry.item.shape.high
+    corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+    heading = entry.heading
+    if not hasattr(entry.item.shape, "faces"):
+        corners[:, 2] = 0.0
+        heading = float(np.arctan2(camera.rotation[2][0], camera.rotation[2][2]))
+    cos, sin = np.cos(heading), np.sin(heading)
+    turn = np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]])
+    seen = camera.to_camera(corners @ turn + entry.position)
+    if seen[:, 2].min() < NEAR:
+        return None
+    pixels = camera.to_pixels(seen)
+    (x0, y0), (x1, y1) = pixels.min(axis=0), pixels.max(axis=0)
+    return float(x0), float(y0), float(x1), float(y1)
