@@ -270,7 +270,8 @@ class Registry:
             raise StorageError(
                 f"{error.strerror} for {self.root}", "a writable folder", "mend its rights", errno=error.errno
             ) from error
-        with FileLock(self.root / ".lock"):
+        # A soft lock, a mere file, would survive a kill.
+        with FileLock(self.root / ".lock", fallback_to_soft=False):
             yield
 
 

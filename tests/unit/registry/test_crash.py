@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from streetvision_core.errors import StorageError
 from streetvision_core.registry.decision import Override
 from streetvision_core.registry.versions import Registry
 
@@ -16,7 +19,9 @@ from streetvision_core.registry.versions import Registry
 SCRIPT = """
 import builtins, json, os, sys, shutil
 from pathlib import Path
+from streetvision_core.errors import StorageError
 from streetvision_core.registry.decision import Override
+from streetvision_core.errors import StorageError
 from streetvision_core.registry.decision import Override
 from streetvision_core.registry.versions import Registry
 
@@ -120,3 +125,47 @@ def test_create__kill_leaves_a_whole_version_or_none(seed: Path) -> None:
 
 def _override() -> Override:
     return Override("Ada", "a test of kills")
+
+
+def test_promote__full_disk_leaves_the_old_champion(seed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry(seed)
+    before = registry.promotions.path.read_bytes()
+    write = os.write
+
+    def full(handle: int, data: bytes) -> int:
+        if data[:2] == b'{"':
+            return write(handle, data[:40])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(StorageError, match="the old champion still serves"):
+            registry.promote("v0002", _override())
+    assert registry.promotions.path.read_bytes() == before
+    registry.promote("v0002", _override())
+    assert registry.alias("champion").name.startswith("v0002")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from streetvision_core.errors import StorageError
+from streetvision_core.registry.decision import Override
+from streetvision_core.registry.versions import Registry
+registry = Registry(Path(sys.argv[1]))
+for n in range(8):
+    version = registry.create({"head.json": f"[{sys.argv[2]}, {n}]".encode()}, {})
+    registry.promote(version, Override(f"writer {sys.argv[2]}", "a test of crowds"))
+"""
+
+
+def test_registry__several_processes_write_at_once(seed: Path) -> None:
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(seed), str(n)]) for n in range(3)]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    registry = Registry(seed)
+    versions, history = registry.list(), registry.history()
+    assert [int(v.name[1:5]) for v in versions] == list(range(1, 27))
+    assert [e.seq for e in history] == list(range(1, 26))
+    assert [e.previous for e in history[1:]] == [e.version for e in history[:-1]]
+    assert len({e.time for e in history}) == len(history)
+    registry.alias("champion")

@@ -1,0 +1,1 @@
+"""What a miner earns, said with date, source and status."""
