@@ -90,7 +90,7 @@ def _train(
     total = epochs * math.ceil(len(x) / batch)
     for epoch in range(epochs):
         order = torch.randperm(len(x), generator=generator)
-        for rows in order.split(batch):
+        for rows in torch.split(order, batch):
             loss = _loss(layers.logits(features[rows]), targets[rows], weights[rows], focal)
             # Candidates share no parameters, so the gradient of the sum is each one's own gradient.
             gradients = torch.autograd.grad(loss.mean(dim=0).sum(), optimiser.parameters)

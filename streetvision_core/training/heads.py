@@ -156,7 +156,7 @@ def _usable_mask(table: FeatureTable, split: Split) -> npt.NDArray[np.bool_]:
 
 def _hidden(weights: npt.NDArray[np.float64], hide: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     kept = np.where(hide, 0.0, weights)
-    return kept / kept[~hide].mean()
+    return np.asarray(kept / kept[~hide].mean(), np.float64)
 
 
 def _spec_of(head: Head) -> CandidateSpec:

@@ -60,7 +60,7 @@ def mcc_standard_error(cells: Matrix, groups: Sequence[str], seed: int) -> float
     np.add.at(per_group, inverse, cells)
     n = len(per_group)
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=_REPEATS)
-    return float(weighted_mcc(draws @ per_group).std())
+    return float(weighted_mcc(np.asarray(draws @ per_group, np.float64)).std())
 
 
 def choose(candidates: Sequence[Candidate], mcc_tie: float) -> int:

@@ -1,0 +1,109 @@
+import json
+
+import numpy as np
+import pytest
+
+from streetvision_core.calibration._columns import has_run, stage_columns
+from streetvision_core.calibration.stage import StageCalibrator, fit_stage
+from streetvision_core.errors import CalibrationError
+from streetvision_core.models.evidence import EVIDENCE_NAMES
+from tests.unit.calibration.simulated import detector_evidence, scored
+
+N = 600
+Z, Y, _ = scored(N, seed=1, temperature=3.0)
+EVIDENCE = detector_evidence(Y, seed=2)
+GROUPS = [str(i) for i in range(N)]
+FUSION = np.arange(N) % 2 == 0
+
+
+def fitted(stage="detectors", evidence=EVIDENCE, fusion=FUSION, calibrate=~FUSION):
+    return fit_stage(stage, Z, evidence, Y, GROUPS, fusion, calibrate)
+
+
+def accuracy(p, rows=~FUSION):
+    return ((p > 0.5) == Y)[rows].mean()
+
+
+def test_fit_stage__classifier_keeps_the_logit():
+    stage = fitted("classifier")
+    assert np.array_equal(stage.calibrator.score(Z, EVIDENCE), Z)
+    assert np.array_equal(stage.rows, np.flatnonzero(~FUSION))
+
+
+def test_fit_stage__evidence_helps():
+    first, second = fitted("classifier").calibrator, fitted().calibrator
+    assert accuracy(second.predict(Z, EVIDENCE)) > accuracy(first.predict(Z, EVIDENCE)) + 0.05
+
+
+def test_fit_stage__useless_evidence_does_little_harm():
+    noise = detector_evidence(np.zeros(N), seed=3)
+    first, second = fitted("classifier").calibrator, fitted(evidence=noise).calibrator
+    assert accuracy(second.predict(Z, noise)) > accuracy(first.predict(Z, noise)) - 0.03
+
+
+def test_fit_stage__is_calibrated():
+    p = fitted().calibrator.predict(Z, EVIDENCE)[~FUSION]
+    for low, high in ((0.0, 0.2), (0.2, 0.8), (0.8, 1.0)):
+        some = (p >= low) & (p <= high)
+        assert abs(p[some].mean() - Y[~FUSION][some].mean()) < 0.1
+
+
+def test_fit_stage__missing_evidence_never_gives_nan():
+    evidence = detector_evidence(Y, seed=4, missing=0.3)
+    stage = fitted(evidence=evidence)
+    assert len(stage.rows) == (has_run("detectors", evidence) & ~FUSION).sum() < (~FUSION).sum()
+    one_detector = EVIDENCE.copy()
+    for i, name in enumerate(EVIDENCE_NAMES):
+        if name.startswith(("yolo12n.", "agree.")):
+            one_detector[:, i] = np.nan
+    for rows in (evidence, one_detector, np.full_like(EVIDENCE, np.nan)):
+        p = stage.calibrator.predict(Z, rows)
+        assert np.isfinite(p).all() and ((p > 0) & (p < 1)).all()
+
+
+def test_fit_stage__a_detector_that_sometimes_failed_is_told_apart():
+    """Missing exactly on road work: the indicator carries the label."""
+    evidence = EVIDENCE.copy()
+    yolo = [i for i, name in enumerate(EVIDENCE_NAMES) if name.startswith("yolo12n.")]
+    evidence[np.ix_(Y == 1, yolo)] = np.nan
+    stage = fitted(evidence=evidence)
+    assert stage.calibrator.fusion.missing["yolo12n"] > 0.5
+    assert accuracy(stage.calibrator.predict(Z, evidence)) > 0.95
+
+
+def test_fit_stage__scores_never_saw_calibrate():
+    """Turning the labels of CALIBRATE round changes the calibrator's fate but not one score."""
+    turned = Y.copy()
+    turned[~FUSION] = np.random.default_rng(0).permutation(turned[~FUSION])
+    a = fitted()
+    b = fit_stage("detectors", Z, EVIDENCE, np.where(FUSION, Y, turned), GROUPS, FUSION, ~FUSION)
+    assert np.array_equal(a.scores, b.scores)
+
+
+def test_fit_stage__halves_calibrate_where_training_rows_hold_no_evidence():
+    evidence = EVIDENCE.copy()
+    evidence[FUSION] = np.nan
+    stage = fitted(evidence=evidence)
+    assert "CALIBRATE" in stage.note and len(stage.rows) == (~FUSION).sum() // 2
+    assert stage.calibrator.fusion.rows + len(stage.rows) == (~FUSION).sum()
+
+
+def test_fit_stage__says_when_there_is_no_evidence_at_all():
+    with pytest.raises(CalibrationError, match="evidence of stage ocr on 0 TRAIN"):
+        fitted("ocr")
+
+
+def test_stage_calibrator__json_round_trip():
+    calibrator = fitted(evidence=detector_evidence(Y, seed=4, missing=0.3)).calibrator
+    restored = StageCalibrator.from_dict(json.loads(json.dumps(calibrator.to_dict())))
+    assert restored.predict(Z, EVIDENCE) == pytest.approx(calibrator.predict(Z, EVIDENCE), abs=1e-6)
+
+
+def test_stage_columns__reads_no_later_stage():
+    later = EVIDENCE.copy()
+    later[:, [i for i, name in enumerate(EVIDENCE_NAMES) if name.startswith("ocr.")]] = 7.0
+    assert np.array_equal(stage_columns("detectors", Z, later)[0], stage_columns("detectors", Z, EVIDENCE)[0])
+    columns, names = stage_columns("detectors", Z, EVIDENCE)
+    best = columns[:, names.index("dense-lite2.any.max")]
+    assert np.array_equal(best, columns[:, names.index("dense-lite2.cone.max")])
+    assert columns.shape == (N, len(names)) and names[0] == "logit"
