@@ -67,5 +67,6 @@ def select_boxes(
     clipped, classes, values = clipped[solid], classes[solid], values[solid]
     kept = nms(clipped, values, classes)[:MAX_BOXES]
     return tuple(
-        Box(*(float(v) for v in clipped[k]), label=DEVICE_CLASSES[int(classes[k])], score=float(values[k])) for k in kept
+        Box(*(float(v) for v in clipped[k]), label=DEVICE_CLASSES[int(classes[k])], score=float(values[k]))
+        for k in kept
     )
