@@ -76,9 +76,7 @@ def over(below: Pixels, above: Pixels) -> Pixels:
     return np.dstack([rgb, alpha * 255]).astype(np.uint8)
 
 
-def stripes(
-    width: int, height: int, colors: tuple[Color, Color], pitch: float, slant: float, lean: int = 1
-) -> Pixels:
+def stripes(width: int, height: int, colors: tuple[Color, Color], pitch: float, slant: float, lean: int = 1) -> Pixels:
     """Diagonal (slant 1) or upright (slant 0) stripes of two colours on an opaque board."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     phase = ((x + lean * slant * y) / pitch) % 2 < 1

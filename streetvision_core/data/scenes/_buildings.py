@@ -94,9 +94,7 @@ def _facade(style: _Style, bays: int, floors: int, night: bool) -> Pixels:
     return picture
 
 
-def _window(
-    picture: Pixels, rng: np.random.Generator, style: _Style, x: int, y: int, shop: bool, night: bool
-) -> None:
+def _window(picture: Pixels, rng: np.random.Generator, style: _Style, x: int, y: int, shop: bool, night: bool) -> None:
     wide, high = (0.9, 0.7) if shop else style.share
     w, h = round(wide * _CELL), round(high * _CELL)
     x0, y0 = x + (_CELL - w) // 2, y + (_CELL - h) // 2 + (4 if shop else 0)

@@ -70,15 +70,13 @@ class Camera:
             seen = _cut_near(seen)
         return self.to_pixels(seen) if len(seen) else np.empty((0, 2))
 
-    def rays(self, columns: int, rows: int) -> Array:
-        """World directions [rows, columns, 3] of a coarser grid of pixel centres over the picture, z of camera 1."""
-        u = (np.arange(columns) + 0.5) * self.width / columns
-        v = (np.arange(rows) + 0.5) * self.height / rows
-        seen = np.empty((rows, columns, 3))
-        seen[..., 0] = (u - self.center[0])[None, :] / self.focal
-        seen[..., 1] = (v - self.center[1])[:, None] / self.focal
-        seen[..., 2] = 1.0
-        return np.asarray(seen @ self.rotation)
+    def rays(self, columns: int, rows: int, first: int = 0) -> npt.NDArray[np.float32]:
+        """World directions [rows - first, columns, 3], camera z of 1, of a coarser grid of pixels over the picture."""
+        u = ((np.arange(columns) + 0.5) * self.width / columns - self.center[0]) / self.focal
+        v = ((np.arange(first, rows) + 0.5) * self.height / rows - self.center[1]) / self.focal
+        across = u[:, None] * self.rotation[0]
+        along = v[:, None] * self.rotation[1] + self.rotation[2]
+        return np.asarray(across.astype(np.float32)[None] + along.astype(np.float32)[:, None])
 
     @property
     def horizon(self) -> float:

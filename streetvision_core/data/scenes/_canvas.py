@@ -87,16 +87,22 @@ class Canvas:
         """Fills a polygon of pixel corners [N, 2]."""
         if len(corners) < 3:
             return
-        points = _fixed(corners)
+        points = fixed(corners)
         cv2.fillPoly(self.rgb, [points], tuple(rgb), cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT)
         if ident:
             cv2.fillPoly(self.ids, [points], (ident,), cv2.LINE_8, _SHIFT)
+
+    def convex(self, points: npt.NDArray[np.int32], rgb: Array, ident: int) -> None:
+        """Fills a convex polygon of `fixed` corners: the fast way for the faces of solids."""
+        cv2.fillConvexPoly(self.rgb, points, rgb.tolist(), cv2.LINE_8, _SHIFT)
+        if ident:
+            cv2.fillConvexPoly(self.ids, points, (ident,), cv2.LINE_8, _SHIFT)
 
     def line(self, points: Array, rgb: Sequence[float], width: float = 1.0) -> None:
         """Draws an open line through pixel points [N, 2]."""
         if len(points) >= 2:
             thick = max(1, round(width))
-            cv2.polylines(self.rgb, [_fixed(points)], False, tuple(rgb), thick, cv2.LINE_AA, _SHIFT)
+            cv2.polylines(self.rgb, [fixed(points)], False, tuple(rgb), thick, cv2.LINE_AA, _SHIFT)
 
     def sprite(self, texture: Texture, box: tuple[float, float, float, float], paint: Paint, ident: int) -> None:
         """Stands an upright texture into the pixel box (x0, y0, x1, y1)."""
@@ -112,7 +118,7 @@ class Canvas:
         level = texture.level_for(max(sides[1], sides[3]), max(sides[0], sides[2]))
         height, width = level.shape[:2]
         source = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-        matrix = cv2.getPerspectiveTransform(source, corners.astype(np.float32))
+        matrix = np.asarray(cv2.getPerspectiveTransform(source, corners.astype(np.float32)), np.float64)
         low, high = corners.min(axis=0), corners.max(axis=0)
         self._warp(level, matrix, (low[0], low[1], high[0], high[1]), paint, ident)
 
@@ -152,5 +158,6 @@ class Canvas:
             self.ids[y0 : y0 + height, x0 : x0 + width][alpha > 127] = ident
 
 
-def _fixed(points: Array) -> npt.NDArray[np.int32]:
-    return np.rint(np.clip(points, -_FAR, _FAR) * (1 << _SHIFT)).astype(np.int32)
+def fixed(points: Array) -> npt.NDArray[np.int32]:
+    """Pixel points [N, 2] in OpenCV's whole numbers of a sixteenth of a pixel."""
+    return (np.minimum(np.maximum(points, -_FAR), _FAR) * (1 << _SHIFT)).astype(np.int32)

@@ -21,7 +21,7 @@ BLACK: Final[Color] = (34, 33, 34)
 CONES: Final = 10
 DRUMS: Final = 5
 BEACONS: Final = 6
-BARRIERS: Final = 12
+BARRIERS: Final = 14
 
 
 @cache
@@ -67,8 +67,7 @@ def drum(variant: int) -> Billboard:
     step = 0.135
     start = 0.11
     bands: list[tuple[float, Color]] = [(start, orange)]
-    for number in range(4):
-        bands.append((start + step * (number + 1), WHITE if number % 2 == 0 else orange))
+    bands += [(start + step * (number + 1), WHITE if number % 2 == 0 else orange) for number in range(4)]
     bands += [(0.93, orange), (1.0, BLACK)]
     sides = [(0.03, 0.66), (0.06, 0.7), (0.42, 0.76), (0.43, 0.79), (0.92, 0.86)]
     body = round_body(256, 152, sides, bands)
@@ -178,8 +177,12 @@ def _jersey(variant: int) -> Mesh:
     builder.loft((-1.9, 1.9, -0.3, 0.3), (-1.9, 1.9, -0.14, 0.14), 0.0, 0.33, grey)
     upper = builder.loft((-1.9, 1.9, -0.14, 0.14), (-1.9, 1.9, -0.08, 0.08), 0.33, 0.82, grey)
     for x in (-1.2, 1.2):
-        builder.decal(upper["back"], [(x, 0.78, -0.09), (x + 0.16, 0.78, -0.09), (x + 0.16, 0.66, -0.1), (x, 0.66, -0.1)],
-                      (250, 170, 30), retro=1.0)
+        builder.decal(
+            upper["back"],
+            [(x, 0.78, -0.09), (x + 0.16, 0.78, -0.09), (x + 0.16, 0.66, -0.1), (x, 0.66, -0.1)],
+            (250, 170, 30),
+            retro=1.0,
+        )
     return builder.build()
 
 
@@ -195,6 +198,34 @@ def _fence(variant: int) -> Mesh:
     board = builder.box((-half, half, -0.012, -0.01), high - 0.02, high, post)
     _sheet(builder, board["back"], (-half, half), (0.12, high), -0.013, Texture(picture))
     return builder.build()
+
+
+def _plastic(variant: int) -> Mesh:
+    """The white or red plastic fence of European streets, with a red and white band."""
+    picture = Texture(_slats(variant % 2 == 0))
+    builder = MeshBuilder()
+    for x in (-0.85, 0.85):
+        builder.box((x - 0.04, x + 0.04, -0.25, 0.25), 0.0, 0.08, (226, 96, 30))
+    back: Color = (214, 214, 210) if variant % 2 == 0 else (190, 36, 36)
+    rail = builder.box((-1.0, 1.0, -0.03, 0.0), 0.93, 1.0, back)
+    _sheet(builder, rail["back"], (-1.0, 1.0), (0.06, 1.0), -0.031, picture)
+    return builder.build()
+
+
+def _slats(white: bool) -> Pixels:
+    picture = blank(128, 256)
+    ground: Color = (232, 232, 228) if white else (196, 40, 40)
+    picture[..., :3] = ground
+    picture[:44, :, 3] = picture[112:122, :, 3] = 255
+    bars = np.arange(256) % 17 < 7
+    picture[44:112, bars, 3] = 255
+    for start in (0, 90, 180):
+        picture[44:, start : start + 8, 3] = 255
+        for block in range(3):
+            color = RED if (block % 2 == 0) == white else WHITE
+            picture[8:36, start + 8 + block * 22 : start + 30 + block * 22, :3] = color
+    picture[42:46, :, :3] = [0.8 * c for c in ground]
+    return grime(picture, 0.07, int(white))
 
 
 def _netting(color: Color) -> Pixels:
@@ -217,14 +248,15 @@ def _wires() -> Pixels:
 
 _MAKERS: Final = (
     _type_three, _type_three, _a_frame, _plank, _filled, _filled,
-    _jersey, _fence, _type_three, _plank, _fence, _a_frame,
+    _jersey, _fence, _type_three, _plank, _fence, _a_frame, _plastic, _plastic,
 )  # fmt: skip
 
 BARRIER_KINDS: Final[dict[str, tuple[int, ...]]] = {
     "us": (0, 1, 2, 4, 5, 8, 11),
-    "eu": (3, 9, 3, 5),
+    "eu": (3, 9, 12, 13, 12, 5),
     "wall": (4, 5, 6),
     "jersey": (6,),
     "fence": (7, 10),
+    "fence-eu": (7, 12, 12, 13),
     "closed": (0, 1, 8),
 }

@@ -11,7 +11,7 @@ import numpy as np
 
 from streetvision_core.data.scenes import _channelizers, _furniture, _machines, _people
 from streetvision_core.data.scenes._atlas import load_signs, sign_names
-from streetvision_core.data.scenes._brush import Plane
+from streetvision_core.data.scenes._brush import Plane, noise_tile
 from streetvision_core.data.scenes._camera import Array, Camera
 from streetvision_core.data.scenes._canvas import Canvas
 from streetvision_core.data.scenes._frame import SceneFrame, device_modes
@@ -38,9 +38,7 @@ class _Look:
     dark: bool
 
 
-def compose(
-    background: Pixels, seed: int, *, n_devices: int | None = None, horizon: float | None = None
-) -> SceneFrame:
+def compose(background: Pixels, seed: int, *, n_devices: int | None = None, horizon: float | None = None) -> SceneFrame:
     """Renders work-zone devices, and a few things that are none, into a photo.
 
     Args:
@@ -60,7 +58,7 @@ def compose(
     share = float(np.clip(rng.normal(0.5, 0.025), 0.42, 0.58)) if horizon is None else horizon
     camera = _camera(rng, width, height, share)
     known = _read_photo(background, share, rng)
-    draft = _draft(rng, camera, known.dark)
+    draft = _draft(rng, known.dark)
     _distract(draft)
     _furnish(draft, n_devices)
     return _blend(background, draft, camera, known, stream(seed, 22), seed)
@@ -73,11 +71,10 @@ def _camera(rng: np.random.Generator, width: int, height: int, horizon: float) -
     return Camera.looking(width * SUPER, height * SUPER, focal, position, (0.0, float(pitch), 0.0))
 
 
-def _draft(rng: np.random.Generator, camera: Camera, dark: bool) -> Draft:
+def _draft(rng: np.random.Generator, dark: bool) -> Draft:
     region: Region = "eu" if rng.random() < 0.5 else "us"
     grey = (100.0, 100.0, 100.0)
     section = Section("suburb", region, 1, 1, 3.4, 0.0, 0.5, 2.0, 0.0, grey, grey)
-    del camera
     return Draft(Road(section, 0.0, 60.0, 0.0, 60.0), rng, dark)
 
 
@@ -228,7 +225,6 @@ def _blend(
 
 def _match(base: Pixels, canvas: Canvas, known: _Look, rng: np.random.Generator) -> Pixels:
     """Halves the canvas and gives what was painted the photo's sharpness and grain."""
-    height, width = base.shape[:2]
     region = _touched(canvas.ids != 0)
     if region is None:
         return base
@@ -239,10 +235,19 @@ def _match(base: Pixels, canvas: Canvas, known: _Look, rng: np.random.Generator)
     cover = cv2.resize((canvas.ids[wide] != 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)
     soft: Plane = np.asarray(cv2.GaussianBlur(small, (0, 0), known.blur), np.float32)
     mask = np.clip(np.asarray(cv2.GaussianBlur(cover, (0, 0), known.blur)) * 1.6, 0, 1)[..., None]
+    soft *= 1 + 0.045 * _stains(soft.shape[0], soft.shape[1], rng)[..., None]
     soft += known.noise * grain(soft.shape, rng)
     out = base.copy()
     out[rows, columns] = np.clip(base[rows, columns] * (1 - mask) + soft * mask, 0, 255).astype(np.uint8)
     return out
+
+
+def _stains(height: int, width: int, rng: np.random.Generator) -> Plane:
+    """Unevenness of real surfaces, over devices and distractors alike."""
+    tile = noise_tile()
+    rows = (np.arange(height) * 2 + int(rng.integers(512))) % 512
+    columns = (np.arange(width) * 2 + int(rng.integers(512))) % 512
+    return np.asarray(tile[np.ix_(rows, columns)])
 
 
 def _touched(painted: Array) -> tuple[slice, slice] | None:

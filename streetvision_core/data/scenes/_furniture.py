@@ -106,8 +106,12 @@ def guard_rail(red: bool) -> Mesh:
     for side, x in (("left", -0.055), ("right", 0.055)):
         builder.decal(rail[side], [(x, 0.63, -2.0), (x, 0.63, 2.0), (x, 0.58, 2.0), (x, 0.58, -2.0)], (120, 124, 128))
         color: Color = (220, 60, 30) if red else (246, 190, 60)
-        builder.decal(rail[side], [(x * 1.1, 0.72, -0.1), (x * 1.1, 0.72, 0.1), (x * 1.1, 0.5, 0.1), (x * 1.1, 0.5, -0.1)],
-                      color, retro=1.0)
+        builder.decal(
+            rail[side],
+            [(x * 1.1, 0.72, -0.1), (x * 1.1, 0.72, 0.1), (x * 1.1, 0.5, 0.1), (x * 1.1, 0.5, -0.1)],
+            color,
+            retro=1.0,
+        )
     return builder.build()
 
 
@@ -147,7 +151,9 @@ def trifle(name: str) -> Billboard:
 def delineator(eu: bool) -> Billboard:
     """A permanent roadside marker post: white with a dark band, no road work."""
     band: Color = (30, 30, 32) if eu else (230, 190, 40)
-    picture = round_body(128, 24, [(0.0, 0.7), (1.0, 0.9)], [(0.15, (240, 240, 238)), (0.4, band), (1.0, (240, 240, 238))])
+    picture = round_body(
+        128, 24, [(0.0, 0.7), (1.0, 0.9)], [(0.15, (240, 240, 238)), (0.4, band), (1.0, (240, 240, 238))]
+    )
     return Billboard(Texture(picture), 0.14, 1.0, retro=0.8)
 
 

@@ -11,7 +11,7 @@ from streetvision_core.data.scenes._brush import Plane, noise_tile
 from streetvision_core.data.scenes._camera import Array, Camera
 from streetvision_core.data.scenes._canvas import Canvas
 from streetvision_core.data.scenes._light import Light
-from streetvision_core.data.scenes._mesh import Color
+from streetvision_core.data.scenes._mesh import Billboard, Color
 from streetvision_core.data.scenes._nature import skyline
 from streetvision_core.data.scenes._road import Road
 from streetvision_core.data.scenes._world import Item, Patch
@@ -27,7 +27,7 @@ def paint_sky(canvas: Canvas, camera: Camera, light: Light, seed: int) -> None:
     """Fills the canvas above the horizon: gradient, clouds, the glow round the sun."""
     rows = max(8, camera.height // 8)
     columns = max(8, camera.width // 8)
-    rays = camera.rays(columns, rows).astype(np.float32)
+    rays = camera.rays(columns, rows)
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     up = np.clip(rays[..., 1], 0.0, 1.0)
     blend = np.clip(up * 2.6, 0, 1)[..., None] ** 0.6
@@ -50,9 +50,7 @@ def _clouds(rays: Plane, up: Plane, light: Light, seed: int) -> Plane:
     shift = np.float32((seed * 97) % 512)
     u = (rays[..., 0] / height * 34 + shift) % 512
     v = (rays[..., 2] / height * 34 + shift) % 512
-    noise = cv2.remap(
-        tile, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-    )
+    noise = cv2.remap(tile, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     strength = 0.3 if light.cloud >= 1 else 0.85
     cover = np.clip((np.asarray(noise) + (light.cloud - 0.6) * 3.2) * 0.55, 0, 1)
     return np.asarray(cover * strength * np.clip(up * 9, 0, 1), np.float32)
@@ -79,9 +77,7 @@ def _below(canvas: Canvas, camera: Camera, columns: Array, rows: Array, color: C
     canvas.polygon(ring, color)
 
 
-def paint_ground(
-    canvas: Canvas, camera: Camera, road: Road, patches: tuple[Patch, ...], s: float
-) -> None:
+def paint_ground(canvas: Canvas, camera: Camera, road: Road, patches: tuple[Patch, ...], s: float) -> None:
     """Paints strips, patches and markings in plain colours; `s` is where the camera stands."""
     reach = s + _REACH
     for strip in road.section.strips():
@@ -102,9 +98,7 @@ def paint_ground(
             _stripe(canvas, camera, road, points, (marking.d, marking.width), color)
 
 
-def _stripe(
-    canvas: Canvas, camera: Camera, road: Road, s: Array, line: tuple[float, float], color: Color
-) -> None:
+def _stripe(canvas: Canvas, camera: Camera, road: Road, s: Array, line: tuple[float, float], color: Color) -> None:
     d, width = line
     ring = np.concatenate([road.place(s, d - width / 2), road.place(s[::-1], d + width / 2)])
     corners = camera.project_polygon(ring)
@@ -129,21 +123,19 @@ def light_ground(canvas: Canvas, camera: Camera, light: Light, shadow: Plane, we
         wear: strength of the grain.
     """
     rows, columns = shadow.shape
-    rays = camera.rays(columns, rows).astype(np.float32)
     first = max(0, int(np.floor((camera.horizon - 30) / camera.height * rows)))
-    rays, shadow = rays[first:], shadow[first:]
-    down = np.clip(-rays[..., 1], 1e-3, None)
-    share = np.float32(camera.position[1]) / down
-    x = rays[..., 0] * share + np.float32(camera.position[0])
-    z = rays[..., 2] * share + np.float32(camera.position[2])
-    meters = share * np.linalg.norm(rays, axis=-1)
-    grain = 1 + wear * _grain(x, z, share)
+    rays, shadow = camera.rays(columns, rows, first), shadow[first:]
+    share = np.asarray(np.float32(camera.position[1]) / np.maximum(-rays[..., 1], np.float32(1e-3)), np.float32)
+    x, z = np.asarray(rays[..., 0] * share), np.asarray(rays[..., 2] * share)
+    meters = np.asarray(np.sqrt(x * x + z * z))
+    grain = 1 + np.float32(wear) * _grain(x, z, share, camera)
     gain = (grain * shadow)[..., None] * _lit(light, camera, x, z, meters)
-    clear = np.exp(-np.float32(light.density) * meters)[..., None]
-    below = (rays[..., 1] < -1e-3)[..., None]
-    gain = np.where(below, gain * clear, 1.0).astype(np.float32)
-    haze = np.where(below, light.haze.astype(np.float32) * (1 - clear), 0.0).astype(np.float32)
-    _apply(canvas, gain, haze, first)
+    clear = np.asarray(cv2.exp(meters * np.float32(-light.density)), np.float32)
+    above = rays[..., 1] > -1e-3
+    clear[above] = 1.0
+    gain[above] = 1.0
+    haze = (1 - clear)[..., None] * light.haze.astype(np.float32)
+    _apply(canvas, gain * clear[..., None], haze, first)
 
 
 def _apply(canvas: Canvas, gain: Plane, haze: Plane, first: int) -> None:
@@ -154,35 +146,36 @@ def _apply(canvas: Canvas, gain: Plane, haze: Plane, first: int) -> None:
     scale = 110.0
     factor = cv2.resize(np.clip(gain * scale, 0, 255).astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
     veil = cv2.resize(np.clip(haze, 0, 255).astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
-    target[...] = cv2.add(cv2.multiply(target, factor, scale=1 / scale), veil)
+    cv2.add(cv2.multiply(target, factor, scale=1 / scale), veil, dst=target)
 
 
-def _grain(x: Plane, z: Plane, share: Plane) -> Plane:
+def _grain(x: Plane, z: Plane, share: Plane, camera: Camera) -> Plane:
     tile = noise_tile()
     total = np.zeros_like(x)
     for cells, weight in ((6.0, 0.55), (46.0, 0.8)):
-        u, v = (x * cells) % 512, (z * cells) % 512
-        sample = np.asarray(cv2.remap(tile, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP))
-        total += sample * weight * np.exp(-share * np.float32(cells / 900))
+        # remap counts in 16 bits: the whole tiles between here and the origin are left out
+        u = x * np.float32(cells) + np.float32(camera.position[0] * cells % 512)
+        v = z * np.float32(cells) + np.float32(camera.position[2] * cells % 512)
+        sample = np.asarray(cv2.remap(tile, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
+        total += sample * (np.float32(weight) * np.asarray(cv2.exp(share * np.float32(-cells / 900)), np.float32))
     return total
 
 
 def _lit(light: Light, camera: Camera, x: Plane, z: Plane, meters: Plane) -> Plane:
+    """RGB light on ground points given from below the camera, world axes."""
     up = np.array([[0.0, 1.0, 0.0]])
     if not light.night:
-        return light.shade(up, camera.position, camera.position)[0].astype(np.float32)[None, None]
-    lit = np.broadcast_to(light.ambient.astype(np.float32), (*x.shape, 3)).copy()
-    forward = camera.rotation[2]
-    ahead = (x - camera.position[0]) * forward[0] + (z - camera.position[2]) * forward[2]
-    aside = (x - camera.position[0]) * forward[2] - (z - camera.position[2]) * forward[0]
+        return np.asarray(light.shade(up, camera.position, camera.position)[0], np.float32)[None, None]
+    forward = camera.rotation[2].astype(np.float32)
+    ahead, aside = x * forward[0] + z * forward[2], x * forward[2] - z * forward[0]
     beam = np.exp(-((aside / (1.6 + 0.2 * np.clip(ahead, 0, None))) ** 2)) / (1 + (meters / 15) ** 2)
-    lit += (0.95 * beam)[..., None] * np.array([1.0, 0.95, 0.84], np.float32)
-    for lamp in light.lamps:
-        away = np.hypot(lamp[0] - camera.position[0], lamp[2] - camera.position[2])
-        if away < 90:
-            pool = 0.5 / (1 + ((x - lamp[0]) ** 2 + (z - lamp[2]) ** 2) / 30) ** 1.5
-            lit += pool[..., None].astype(np.float32) * np.array([1.0, 0.76, 0.46], np.float32)
-    return np.asarray(lit, np.float32)
+    lit = light.ambient.astype(np.float32) + (0.95 * beam)[..., None] * np.array([1.0, 0.95, 0.84], np.float32)
+    pools = np.zeros_like(x)
+    for lamp in light.lamps - camera.position if len(light.lamps) else ():
+        if np.hypot(lamp[0], lamp[2]) < 90:
+            away = 1 + ((x - np.float32(lamp[0])) ** 2 + (z - np.float32(lamp[2])) ** 2) / 30
+            pools += 0.5 / (away * np.sqrt(away))
+    return np.asarray(lit + pools[..., None] * np.array([1.0, 0.76, 0.46], np.float32), np.float32)
 
 
 def cast_shadows(camera: Camera, light: Light, standing: list[tuple[Item, Array, float]]) -> Plane:
@@ -200,8 +193,9 @@ def cast_shadows(camera: Camera, light: Light, standing: list[tuple[Item, Array,
             _fill(mask, camera, _hull(np.concatenate([foot, foot + offset])), 255)
         if not item.backdrop:
             _fill(feet, camera, foot, 255)
-    soft = cv2.GaussianBlur(mask, (0, 0), 1.0).astype(np.float32) / 255
-    dark = cv2.GaussianBlur(feet, (0, 0), 1.6).astype(np.float32) / 255
+    blur = size[1] / 480
+    soft = cv2.GaussianBlur(mask, (0, 0), 0.8 * blur).astype(np.float32) / 255
+    dark = cv2.GaussianBlur(feet, (0, 0), 1.6 * blur).astype(np.float32) / 255
     share = 1 - float((light.ambient / (light.ambient + light.sun * max(0.2, light.to_sun[1]))).mean())
     return np.asarray((1 - soft * share) * (1 - 0.55 * dark), np.float32)
 
@@ -211,8 +205,16 @@ def _footprint(item: Item, position: Array, heading: float) -> Array:
     reach = min(float(high[0] - low[0]), 4.0 if item.backdrop is False else 99.0) / 2
     middle = float(low[0] + high[0]) / 2
     corners = np.array(
-        [[middle - reach, 0, low[2]], [middle + reach, 0, low[2]], [middle + reach, 0, high[2]], [middle - reach, 0, high[2]]]
+        [
+            [middle - reach, 0, low[2]],
+            [middle + reach, 0, low[2]],
+            [middle + reach, 0, high[2]],
+            [middle - reach, 0, high[2]],
+        ]
     )
+    if isinstance(item.shape, Billboard):
+        angles = np.arange(12) * np.pi / 6
+        corners = np.stack([0.8 * reach * np.cos(angles), np.zeros(12), 0.5 * reach * np.sin(angles)], axis=1)
     cos, sin = np.cos(heading), np.sin(heading)
     placed = corners @ np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]]) + position
     placed[:, 1] = 0.0

@@ -25,7 +25,9 @@ def machine(variant: int, night: bool) -> Mesh:
     return _MAKERS[variant % len(_MAKERS)](_YELLOWS[variant % len(_YELLOWS)], night)
 
 
-def _slab(builder: MeshBuilder, a: tuple[float, float], b: tuple[float, float], thick: float, x: float, c: Color) -> None:
+def _slab(
+    builder: MeshBuilder, a: tuple[float, float], b: tuple[float, float], thick: float, x: float, c: Color
+) -> None:
     """A beam in the zy plane from a to b."""
     along = np.array(b) - np.array(a)
     across = np.array([-along[1], along[0]]) / np.linalg.norm(along) * thick / 2
@@ -41,8 +43,9 @@ def _excavator(paint: Color, night: bool) -> Mesh:
             wheel(builder, track["left" if x < 0 else "right"], x * 1.31, z, 0.3)
     builder.box((-0.7, 0.7, -0.8, 0.8), 0.7, 1.0, _STEEL)
     house = builder.box((-1.2, 1.2, -1.9, 1.1), 1.0, 2.0, paint)
-    builder.decal(house["back"], [(-0.8, 1.8, -1.905), (0.8, 1.8, -1.905), (0.8, 1.3, -1.905), (-0.8, 1.3, -1.905)],
-                  (50, 50, 52))
+    builder.decal(
+        house["back"], [(-0.8, 1.8, -1.905), (0.8, 1.8, -1.905), (0.8, 1.3, -1.905), (-0.8, 1.3, -1.905)], (50, 50, 52)
+    )
     cab = builder.loft((-1.2, -0.2, -0.2, 1.3), (-1.15, -0.25, -0.1, 1.1), 2.0, 3.0, paint)
     _panes(builder, cab, (-1.2, -0.2), (-0.2, 1.3), (2.1, 2.9))
     _slab(builder, (0.9, 1.5), (2.9, 4.0), 0.5, 0.25, paint)
@@ -91,8 +94,9 @@ def _loader(paint: Color, night: bool) -> Mesh:
         for z in (-1.6, 1.1):
             tyre = builder.box((x - 0.25, x + 0.25, z - 0.5, z + 0.5), 0.1, 1.2, (34, 34, 35))
             wheel(builder, tyre["left" if x < 0 else "right"], x + (0.26 if x > 0 else -0.26), z, 0.65)
-    builder.decal(body["back"], [(-0.7, 1.6, -2.505), (0.7, 1.6, -2.505), (0.7, 1.0, -2.505), (-0.7, 1.0, -2.505)],
-                  (46, 46, 48))
+    builder.decal(
+        body["back"], [(-0.7, 1.6, -2.505), (0.7, 1.6, -2.505), (0.7, 1.0, -2.505), (-0.7, 1.0, -2.505)], (46, 46, 48)
+    )
     cab = builder.box((-0.75, 0.75, -0.9, 0.6), 1.8, 3.1, paint)
     _panes(builder, cab, (-0.75, 0.75), (-0.9, 0.6), (1.95, 2.95))
     for x in (-0.6, 0.6):
@@ -148,14 +152,21 @@ def _arrow_truck(paint: Color, night: bool) -> Mesh:
 
 def _arrow_board(builder: MeshBuilder, z: float, low: float, night: bool) -> None:
     board = builder.box((-1.15, 1.15, z - 0.1, z), low, low + 1.25, (40, 40, 42))
-    ring = [(-1.15, low + 1.25, z - 0.105), (1.15, low + 1.25, z - 0.105), (1.15, low, z - 0.105), (-1.15, low, z - 0.105)]
+    ring = [
+        (-1.15, low + 1.25, z - 0.105),
+        (1.15, low + 1.25, z - 0.105),
+        (1.15, low, z - 0.105),
+        (-1.15, low, z - 0.105),
+    ]
     builder.decal(board["back"], ring, emit=1.3 if night else 1.0, texture=Texture(_lamp_arrow()))
 
 
 def _lamp_arrow() -> Pixels:
     picture = blank(112, 208)
     picture[...] = (34, 34, 36, 255)
-    points = [(24 + 17 * i, 56) for i in range(10)] + [(41 + 17 * i, 56 + s * 15 * (i + 1)) for i in range(3) for s in (-1, 1)]
+    points = [(24 + 17 * i, 56) for i in range(10)] + [
+        (41 + 17 * i, 56 + s * 15 * (i + 1)) for i in range(3) for s in (-1, 1)
+    ]
     for point in points:
         cv2.circle(picture, point, 8, (190, 110, 10, 255), -1, cv2.LINE_AA)
         cv2.circle(picture, point, 6, (255, 214, 90, 255), -1, cv2.LINE_AA)

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from streetvision_core.data.scenes._camera import NEAR, Array, Camera
-from streetvision_core.data.scenes._canvas import Canvas, Paint, Texture
+from streetvision_core.data.scenes._canvas import Canvas, Paint, Texture, fixed
 from streetvision_core.data.scenes._light import Light
 
 Color = tuple[float, float, float]
+
+_SPECK: Final = 1.3
+"""Canvas pixels below which a detail on a face is left out."""
 Rect = tuple[float, float, float, float]
 
 
@@ -68,7 +72,20 @@ class MeshBuilder:
             corners = tuple(base + i for i in ring)
             self.faces.append(Face(corners, color, self.parts, len(self.faces), emit))
         self.parts += 1
+        if y1 - y0 > 0.3 and not emit:
+            self._weather(names, low, high, y0, y1, color)
         return names
+
+    def _weather(self, names: dict[str, int], low: Rect, high: Rect, y0: float, y1: float, color: Color) -> None:
+        """Dirt along the foot and light along the top edge of the sides."""
+        for start, stop, tone in ((0.0, 0.2, 0.84), (0.2, 0.34, 0.93), (0.88, 1.0, 1.07)):
+            shade: Color = (min(255.0, color[0] * tone), min(255.0, color[1] * tone), min(255.0, color[2] * tone))
+            a, b = [[lo + (hi - lo) * share for lo, hi in zip(low, high, strict=True)] for share in (start, stop)]
+            ya, yb = y0 + (y1 - y0) * start, y0 + (y1 - y0) * stop
+            for name, i, j in (("back", (0, 2), (1, 2)), ("front", (0, 3), (1, 3)), ("left", (0, 2), (0, 3)),
+                               ("right", (1, 2), (1, 3))):  # fmt: skip
+                ring = [(b[i[0]], yb, b[i[1]]), (b[j[0]], yb, b[j[1]]), (a[j[0]], ya, a[j[1]]), (a[i[0]], ya, a[i[1]])]
+                self.decal(names[name], ring, shade)
 
     def box(self, rect: Rect, y0: float, y1: float, color: Color, emit: float = 0.0) -> dict[str, int]:
         """An upright box over the rectangle (x0, x1, z0, z1)."""
@@ -126,6 +143,12 @@ class Mesh:
         self._part_middles = np.array([middles[owners == part].mean(axis=0) for part in range(parts)])
         self._middles = middles
         self._normals = self._outer_normals()
+        self._colors = np.array([face.color for face in faces], float)
+        self._emit = np.array([face.emit for face in faces])[:, None]
+        self._detail = np.array(
+            [np.ptp(vertices[list(f.corners)], axis=0).max() if f.owner != n else np.inf for n, f in enumerate(faces)]
+        )
+        self._corners = [np.array(face.corners) for face in faces]
 
     def _outer_normals(self) -> Array:
         normals = np.zeros((len(self.faces), 3))
@@ -140,9 +163,7 @@ class Mesh:
             normals[number] = normal / (np.linalg.norm(normal) + 1e-12)
         return normals
 
-    def paint(
-        self, canvas: Canvas, camera: Camera, light: Light, position: Array, heading: float, ident: int
-    ) -> None:
+    def paint(self, canvas: Canvas, camera: Camera, light: Light, position: Array, heading: float, ident: int) -> None:
         """Paints the mesh standing at `position`, turned right by `heading` radians."""
         cos, sin = np.cos(heading), np.sin(heading)
         turn = np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]])
@@ -150,34 +171,42 @@ class Mesh:
         if seen[:, 2].max() < NEAR:
             return
         eye = (camera.position - position) @ turn.T
+        meters = float(np.linalg.norm(eye))
         visible = ((eye - self._middles) * self._normals).sum(axis=1) > 0
-        away = ((self._part_middles - eye) ** 2).sum(axis=1)[self._part_of]
+        visible &= self._detail * camera.focal > _SPECK * meters
         numbers = np.flatnonzero(visible)
-        order = numbers[np.lexsort((numbers, -away[numbers]))]
+        away = ((self._part_middles - eye) ** 2).sum(axis=1)[self._part_of[numbers]]
+        order = numbers[np.lexsort((numbers, -away))]
         shade = light.shade(self._normals @ turn, position, camera.position)
-        meters = float(np.linalg.norm(camera.position - position))
+        tint = np.maximum(shade, self._emit)
+        clear = light.clear(meters)
+        colors = np.minimum(self._colors * tint * clear + light.haze * (1 - clear), 255.0)
         pixels = camera.to_pixels(seen) if seen[:, 2].min() >= NEAR else None
+        points = None if pixels is None else fixed(pixels)
         for number in order:
-            face = self.faces[number]
-            tint = self._tint(face, shade[number], light, position, camera.position)
-            paint = light.as_paint(tint, meters)
-            corners = (
-                camera.cut_and_project(seen[list(face.corners)]) if pixels is None else pixels[list(face.corners)]
-            )
-            _paint_face(canvas, face, corners, paint, ident)
+            ring, face = self._corners[number], self.faces[number]
+            plain = face.texture is None and not (face.retro and light.night)
+            if plain and points is not None:
+                canvas.convex(points[ring], colors[number], ident)
+                continue
+            corners = camera.cut_and_project(seen[ring]) if pixels is None else pixels[ring]
+            if plain:
+                canvas.polygon(corners, colors[number], ident)
+                continue
+            glow = self._tint(face, tint[number], light, position, camera.position)
+            _paint_face(canvas, face, corners, light.as_paint(glow, meters), ident)
 
-    def _tint(self, face: Face, shade: Array, light: Light, position: Array, eye: Array) -> Array:
+    def _tint(self, face: Face, tint: Array, light: Light, position: Array, eye: Array) -> Array:
         if face.retro and light.night:
-            shade = light.shade(np.array([[0.0, 0.0, -1.0]]), position, eye, face.retro)[0]
-        return np.maximum(shade, face.emit) if face.emit else shade
+            return np.asarray(light.shade(np.array([[0.0, 0.0, -1.0]]), position, eye, face.retro)[0])
+        return tint
 
 
 def _paint_face(canvas: Canvas, face: Face, corners: Array, paint: Paint, ident: int) -> None:
-    if face.texture is not None:
-        if len(corners) == 4:
-            canvas.quad(face.texture, corners, paint, ident)
-        return
-    canvas.polygon(corners, paint.color(face.color), ident)
+    if face.texture is None:
+        canvas.polygon(corners, paint.color(face.color), ident)
+    elif len(corners) == 4:
+        canvas.quad(face.texture, corners, paint, ident)
 
 
 class Billboard:
@@ -189,9 +218,7 @@ class Billboard:
         self.low = np.array([-width_m / 2, 0.0, -width_m / 4])
         self.high = np.array([width_m / 2, height_m, width_m / 4])
 
-    def paint(
-        self, canvas: Canvas, camera: Camera, light: Light, position: Array, heading: float, ident: int
-    ) -> None:
+    def paint(self, canvas: Canvas, camera: Camera, light: Light, position: Array, heading: float, ident: int) -> None:
         """Paints the picture standing at `position`; `heading` is without effect."""
         foot = camera.to_camera(position[None])[0]
         if foot[2] < NEAR:

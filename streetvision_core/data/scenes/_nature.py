@@ -11,6 +11,7 @@ import numpy as np
 from streetvision_core.data.scenes._brush import Color, Plane, blank, grime, noise_tile
 from streetvision_core.data.scenes._canvas import Texture
 from streetvision_core.data.scenes._mesh import Billboard
+from streetvision_core.types import Pixels
 
 TREES: Final = 14
 BUSHES: Final = 5
@@ -28,7 +29,7 @@ def tree(variant: int) -> Billboard:
     picture = blank(288, 240)
     bark: Color = (78, 64, 52)
     cv2.fillConvexPoly(picture, np.array([[114, 130], [126, 130], [131, 287], [109, 287]]), (*bark, 255), cv2.LINE_AA)
-    _branches(picture, rng, bark)
+    _branches(picture, rng, bark, 52 if variant == 13 else 24)
     if variant < 10:
         _crown(picture, rng, _LEAVES[variant])
     elif variant < 13:
@@ -37,16 +38,20 @@ def tree(variant: int) -> Billboard:
     return Billboard(Texture(grime(picture, 0.12, variant)), height_m * 240 / 288, height_m)
 
 
-def _branches(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], rng: np.random.Generator, bark: Color) -> None:
-    for _ in range(16):
-        start = (120 + int(rng.normal(0, 3)), int(rng.uniform(110, 190)))
-        end = (120 + int(rng.normal(0, 52)), int(rng.uniform(25, 120)))
-        cv2.line(picture, start, end, (*bark, 255), int(rng.integers(2, 6)), cv2.LINE_AA)
+def _branches(picture: Pixels, rng: np.random.Generator, bark: Color, spread: float) -> None:
+    """Boughs from the trunk, twigs from the boughs; only a bare tree shows them far out."""
+    for _ in range(18):
+        start = (120 + int(rng.normal(0, 2)), int(rng.uniform(105, 185)))
+        end = (int(np.clip(120 + rng.normal(0, spread), 20, 220)), int(rng.uniform(45 if spread < 40 else 15, 110)))
+        cv2.line(picture, start, end, (*bark, 255), int(rng.integers(2, 5)), cv2.LINE_AA)
+        for _ in range(8 if spread > 40 else 0):
+            share = rng.uniform(0.4, 1.0)
+            fork = (int(start[0] + share * (end[0] - start[0])), int(start[1] + share * (end[1] - start[1])))
+            tip = (int(np.clip(fork[0] + rng.normal(0, 16), 4, 236)), max(3, fork[1] - int(rng.uniform(4, 26))))
+            cv2.line(picture, fork, tip, (*bark, 255), 1, cv2.LINE_AA)
 
 
-def _crown(
-    picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], rng: np.random.Generator, leaf: Color
-) -> None:
+def _crown(picture: Pixels, rng: np.random.Generator, leaf: Color) -> None:
     lobes = np.stack([rng.normal(120, 36, 9), rng.normal(92, 30, 9), rng.uniform(26, 44, 9)], axis=1)
     spots = []
     for x, y, radius in lobes:
@@ -61,9 +66,7 @@ def _crown(
         cv2.circle(picture, (int(x), int(y)), int(rng.integers(3, 8)), (*color, 255), -1, cv2.LINE_AA)
 
 
-def _conifer(
-    picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], rng: np.random.Generator, leaf: Color
-) -> None:
+def _conifer(picture: Pixels, rng: np.random.Generator, leaf: Color) -> None:
     for y in np.linspace(255, 8, 420):
         half = (y / 265) * 66 * rng.uniform(0.55, 1.05)
         x = 120 + rng.uniform(-1, 1) * half

@@ -22,7 +22,8 @@ _ORANGE: Final[Color] = (255, 105, 20)
 _SILVER: Final[Color] = (226, 230, 230)
 _SKINS: Final[tuple[Color, ...]] = ((226, 178, 148), (198, 142, 108), (140, 92, 64), (96, 62, 44))
 _TONES: Final[tuple[Color, ...]] = (
-    (40, 44, 60), (90, 90, 94), (150, 40, 44), (226, 110, 40), (236, 236, 230), (60, 90, 140), (70, 100, 64), (34, 34, 36),
+    (40, 44, 60), (90, 90, 94), (150, 40, 44), (226, 110, 40), (236, 236, 230), (60, 90, 140),
+    (70, 100, 64), (34, 34, 36),
 )  # fmt: skip
 
 _SCALE: Final = 4
@@ -132,8 +133,8 @@ def _between(a: tuple[float, float], b: tuple[float, float], share: float) -> tu
 
 
 def _limb(picture: Pixels, chain: Sequence[tuple[float, float]], thick: float, color: Color) -> None:
-    points = np.array([[_at(p) for p in chain]], np.int32)
-    cv2.polylines(picture, points, False, (*color, 255), round(thick * _WIDTH * _SCALE), cv2.LINE_AA)
+    points = np.array([_at(p) for p in chain], np.int32)
+    cv2.polylines(picture, [points], False, (*color, 255), round(thick * _WIDTH * _SCALE), cv2.LINE_AA)
 
 
 def _at(point: tuple[float, float]) -> tuple[int, int]:
@@ -190,5 +191,13 @@ def _tool(picture: Pixels, pose: _Pose) -> None:
         angles = np.pi / 8 + np.arange(8) * np.pi / 4
         ring = np.stack([center[0] + radius * np.cos(angles), center[1] + radius * np.sin(angles)], axis=1)
         cv2.fillPoly(picture, [ring.astype(np.int32)], (196, 22, 34, 255), cv2.LINE_AA)
-        cv2.putText(picture, "STOP", (center[0] - round(radius * 0.82), center[1] + round(radius * 0.25)),
-                    cv2.FONT_HERSHEY_SIMPLEX, radius / 55, (250, 250, 250, 255), 7, cv2.LINE_AA)
+        cv2.putText(
+            picture,
+            "STOP",
+            (center[0] - round(radius * 0.82), center[1] + round(radius * 0.25)),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            radius / 55,
+            (250, 250, 250, 255),
+            7,
+            cv2.LINE_AA,
+        )

@@ -75,8 +75,8 @@ def drive(
     """
     seconds = n_frames / fps
     road, _ = lay_road(seed, seconds)
-    share = float(stream(seed, 9).uniform(0.15, 0.5))
-    world = build_world(seed, seconds, 45.0 + share * road.length if roadwork else None)
+    share = float(stream(seed, 9).uniform(0.2, 0.9))
+    world = build_world(seed, seconds, 70.0 + share * road.length if roadwork else None)
     for number in range(n_frames):
         view = look(world, width, height, number / fps)
         yield _finish(world, view, seed, number, f"drive-{seed}", f"drive:{seed}:{number}")
@@ -98,16 +98,12 @@ def _check(wanted: frozenset[FailureMode], roadwork: bool | None) -> None:
         )
 
 
-def _negative(
-    seed: int, modes: Collection[FailureMode] | None, width: int, height: int
-) -> tuple[World, Look]:
+def _negative(seed: int, modes: Collection[FailureMode] | None, width: int, height: int) -> tuple[World, Look]:
     world = build_world(seed, 0.0, None, modes)
     return world, look(world, width, height)
 
 
-def _positive(
-    seed: int, modes: Collection[FailureMode] | None, width: int, height: int
-) -> tuple[World, Look]:
+def _positive(seed: int, modes: Collection[FailureMode] | None, width: int, height: int) -> tuple[World, Look]:
     """Tries zones until one is seen as wished."""
     wanted = DEVICE_MODES & set(modes or ())
     for attempt in range(_TRIES):

@@ -39,6 +39,10 @@ class Strip:
     color: Color
 
 
+def _strip(a: float, b: float, color: Color) -> Strip:
+    return Strip(min(a, b), max(a, b), color)
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """The cross-section. Right of d = 0 traffic runs with us.
@@ -103,10 +107,10 @@ class Section:
         for side, edge in ((1, self.right), (-1, self.left)):
             if self.walk:
                 inner, outer = edge, edge + side * self.walk
-                strips.append(Strip(*sorted((inner, outer)), (158, 154, 148)))
-                strips.append(Strip(*sorted((inner, inner + side * 0.18)), (186, 184, 178)))
+                strips.append(_strip(inner, outer, (158, 154, 148)))
+                strips.append(_strip(inner, inner + side * 0.18, (186, 184, 178)))
             else:
-                strips.append(Strip(*sorted((edge, edge + side * 0.9)), (134, 124, 104)))
+                strips.append(_strip(edge, edge + side * 0.9, (134, 124, 104)))
         return strips
 
     def markings(self) -> list[Marking]:
@@ -145,12 +149,16 @@ class Road:
         """Direction of the road at s, radians to the right of world z."""
         return float(np.interp(s, self._s, self._heading))
 
-    def place(self, s: Array | float, d: Array | float, h: float = 0.0) -> Array:
+    def headings(self, s: Array) -> Array:
+        """Directions of the road at many s."""
+        return np.asarray(np.interp(s, self._s, self._heading))
+
+    def place(self, s: Array | float, d: Array | float, h: Array | float = 0.0) -> Array:
         """World points [..., 3] of road coordinates."""
         turn = np.interp(s, self._s, self._heading)
         x = np.interp(s, self._s, self._x) + d * np.cos(turn)
         z = np.interp(s, self._s, self._z) - d * np.sin(turn)
-        return np.stack([x, np.full_like(x, h), z], axis=-1)
+        return np.stack([x, np.broadcast_to(h, np.shape(x)), z], axis=-1)
 
 
 def draw_section(rng: np.random.Generator) -> Section:

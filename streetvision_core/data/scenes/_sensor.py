@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 
-from streetvision_core.data.scenes._brush import Plane, noise_tile
+from streetvision_core.data.scenes._brush import Plane
 from streetvision_core.data.scenes._light import Light
 from streetvision_core.data.scenes._view import SUPER, Look
 from streetvision_core.types import Pixels
@@ -101,11 +102,12 @@ def _flare(picture: Plane, look: Look, light: Light) -> Plane:
     y, x = np.mgrid[0:height:4, 0:width:4].astype(np.float32)
     away = np.hypot(x - u, y - v) / width
     veil = light.glare * (150 * np.exp(-away / 0.10) + 95 * np.exp(-away / 0.45))
-    # a ghost of the sun on the other side of the lens
+    # a faint ghost of the sun on the other side of the lens
     ghost = np.hypot(x - (width - u), y - (height - v)) / width
-    veil += light.glare * 22 * (np.abs(ghost - 0.05) < 0.015)
+    veil += light.glare * 16 * np.exp(-((ghost / 0.03) ** 2))
     veil = np.asarray(cv2.resize(veil.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR))
-    return picture * (1 - 0.2 * light.glare) + veil[..., None] * np.array([1.0, 0.95, 0.82], np.float32)
+    glow = veil[..., None] * np.array([1.0, 0.95, 0.82], np.float32)
+    return np.asarray(picture * np.float32(1 - 0.2 * light.glare) + glow, np.float32)
 
 
 def _rain(picture: Plane, wet: float, rng: np.random.Generator) -> Plane:
@@ -143,16 +145,18 @@ def expose(pixels: Pixels, sensor: Sensor, rng: np.random.Generator) -> Pixels:
 
 
 def _expose(picture: Plane, sensor: Sensor, rng: np.random.Generator) -> Pixels:
-    grey = picture.mean(axis=-1, keepdims=True)
-    picture = grey + (picture - grey) * sensor.saturation
-    picture *= np.array(sensor.balance, np.float32) * sensor.gain * _vignette(picture.shape, sensor.vignette)
+    # saturation and white balance are one matrix
+    grey = (1 - sensor.saturation) / 3
+    matrix = (np.full((3, 3), grey) + sensor.saturation * np.eye(3)) * np.array(sensor.balance)[:, None] * sensor.gain
+    picture = np.asarray(cv2.transform(picture, matrix), np.float32)
+    picture *= _vignette(picture.shape[0], picture.shape[1], sensor.vignette)
     if sensor.blur:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sensor.blur))
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sensor.blur), np.float32)
     if sensor.sharpen:
         picture += sensor.sharpen * (picture - np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.2)))
-    picture += sensor.noise * grain(picture.shape, rng)
+    picture += np.float32(sensor.noise) * grain(picture.shape, rng)
     # clip first: a tone curve has no root of a negative number
-    levels = np.clip(picture, 0, 255).astype(np.uint8)
+    levels = np.asarray(cv2.convertScaleAbs(np.maximum(picture, 0)), np.uint8)
     curve = (255 * (np.arange(256) / 255) ** sensor.gamma).astype(np.uint8)
     toned = np.asarray(cv2.LUT(levels, curve), np.uint8)
     return jpeg(toned, sensor.quality)
@@ -165,29 +169,27 @@ def jpeg(pixels: Pixels, quality: int) -> Pixels:
     return np.ascontiguousarray(np.asarray(decoded, np.uint8)[..., ::-1])
 
 
-def _vignette(shape: tuple[int, ...], strength: float) -> Plane:
-    y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, shape[1], dtype=np.float32)[None, :]
+def _vignette(height: int, width: int, strength: float) -> Plane:
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     return np.asarray((1 - strength * (x * x + y * y) / 2)[..., None], np.float32)
 
 
 def grain(shape: tuple[int, ...], rng: np.random.Generator) -> Plane:
-    """Grain cut at random from one fixed tile: drawing a million normals would cost more than the scene."""
+    """Sensor noise [H, W, 3], deviation about 1: cut at random from one fixed tile, for speed."""
     tile = _grain_tile()
-    rows = (np.arange(shape[0]) + int(rng.integers(tile.shape[0]))) % tile.shape[0]
-    columns = (np.arange(shape[1]) + int(rng.integers(tile.shape[1]))) % tile.shape[1]
+    y, x = int(rng.integers(tile.shape[0])), int(rng.integers(tile.shape[1]))
+    height, width = shape[:2]
+    if y + height <= tile.shape[0] and x + width <= tile.shape[1]:
+        return tile[y : y + height, x : x + width]
+    rows, columns = (np.arange(height) + y) % tile.shape[0], (np.arange(width) + x) % tile.shape[1]
     return np.asarray(tile[rows][:, columns], np.float32)
 
 
-_TILES: dict[str, Plane] = {}
-
-
+@cache
 def _grain_tile() -> Plane:
-    if "grain" not in _TILES:
-        rng = np.random.default_rng(5)
-        shared = rng.standard_normal((509, 1021, 1)).astype(np.float32)
-        own = rng.standard_normal((509, 1021, 3)).astype(np.float32)
-        # sensors demosaic: neighbouring pixels share some of their noise
-        mixed = 0.75 * shared + 0.5 * own + 0.0 * noise_tile()[0, 0]
-        _TILES["grain"] = np.asarray(cv2.GaussianBlur(mixed, (0, 0), 0.6) * 1.7, np.float32)
-    return _TILES["grain"]
+    rng = np.random.default_rng(5)
+    shared = rng.standard_normal((1031, 1531, 1)).astype(np.float32)
+    own = rng.standard_normal((1031, 1531, 3)).astype(np.float32)
+    # sensors demosaic: neighbouring pixels share some of their noise
+    return np.asarray(cv2.GaussianBlur(0.75 * shared + 0.5 * own, (0, 0), 0.6) * 1.7, np.float32)

@@ -84,18 +84,21 @@ def build_world(
 def _enter_zone(draft: Draft, zone_at: float, lane: float) -> tuple[tuple[float, float], ...]:
     zone = lay_zone(draft, zone_at)
     low, high = zone.closed
-    if zone.drive is None or not low - 1.2 < lane < high + 1.2:
+    if not low - 1.5 < lane < high + 1.5:
         return ((0.0, lane),)
-    if zone.drive < 0:
+    past = zone.drive if zone.drive is not None else low - 1.7
+    if past < 0:
         draft.items = [i for i in draft.items if not (i.speed < 0 and i.d < 0)]
-    return ((zone.s0 - 45, lane), (zone.s0 - 6, zone.drive), (zone.s1 + 8, zone.drive), (zone.s1 + 45, lane))
+    return ((zone.s0 - 45, lane), (zone.s0 - 6, past), (zone.s1 + 8, past), (zone.s1 + 45, lane))
 
 
 def _occlude(draft: Draft, zone_at: float, lane: float) -> None:
     """A high vehicle between the camera and the zone."""
     night = draft.night
-    shape = _vehicles.big(draft.pick(_vehicles.BIG), night) if draft.chance(0.6) else _vehicles.car(
-        draft.choose((6, 13, 2, 20, 5)), night
+    shape = (
+        _vehicles.big(draft.pick(_vehicles.BIG), night)
+        if draft.chance(0.6)
+        else _vehicles.car(draft.choose((6, 13, 2, 20, 5)), night)
     )
     s = draft.uniform(8, max(9.0, min(20.0, zone_at - 3))) + float(shape.high[2])
     draft.add(shape, s, lane + draft.uniform(-0.3, 1.6), 0.0)
@@ -104,9 +107,14 @@ def _occlude(draft: Draft, zone_at: float, lane: float) -> None:
 def _in_the_way(item: Item, way: Sequence[tuple[float, float]]) -> bool:
     """Whether the camera would start inside the item."""
     lane = float(np.interp(item.s, [k[0] for k in way], [k[1] for k in way]))
-    reach = 1.3 if item.label else 2.1
-    room = 2.5 + float(item.shape.high[2])
-    return not item.backdrop and abs(item.d - lane) < reach and -room - 3 < item.s < room
+    if item.backdrop:
+        return False
+    half, length = float(item.shape.high[0]), float(item.shape.high[2])
+    if length > 3:
+        # beside a lorry one sees nothing but the lorry
+        return abs(item.d - lane) < half + 1.9 and -length - 4 < item.s < length + 3
+    reach = 1.0 if item.label else 1.3
+    return abs(item.d - lane) < half + reach and -length - 4 < item.s < length + 2.5
 
 
 def hunt_place(rng: np.random.Generator, modes: Collection[FailureMode]) -> float:

@@ -136,7 +136,7 @@ def _suburb(draft: Draft) -> None:
             if draft.chance(0.8):
                 draft.add(shape, s + length / 2, edge + side * draft.uniform(5, 9), yaw, backdrop=True)
             s += length + draft.uniform(3, 10)
-        _scatter(draft, side, edge + side * 1.0, edge + side * 5, 0.10)
+        _scatter(draft, edge + side * 1.0, edge + side * 5, 0.10)
         _pavement(draft, side, edge)
         _parked(draft, side)
         if draft.chance(0.5):
@@ -146,9 +146,8 @@ def _suburb(draft: Draft) -> None:
     _crossing(draft)
 
 
-def _scatter(draft: Draft, side: int, near: float, far: float, per_meter: float) -> None:
+def _scatter(draft: Draft, near: float, far: float, per_meter: float) -> None:
     """Trees and bushes at random between two offsets."""
-    del side
     kinds = [draft.pick(_nature.TREES) for _ in range(3)]
     length = _end(draft) + 20
     for _ in range(int(draft.rng.poisson(per_meter * length))):
@@ -170,8 +169,8 @@ def _country(draft: Draft) -> None:
     for side in (1, -1):
         edge = section.right if side > 0 else section.left
         density = draft.uniform(0.02, 0.35)
-        _scatter(draft, side, edge + side * 3.5, edge + side * 14, density)
-        _scatter(draft, side, edge + side * 14, edge + side * 40, density * 0.7)
+        _scatter(draft, edge + side * 3.5, edge + side * 14, density)
+        _scatter(draft, edge + side * 14, edge + side * 40, density * 0.7)
         if draft.chance(0.3):
             _rails(draft, edge + side * 0.9)
         elif draft.chance(0.6):
@@ -199,7 +198,7 @@ def _highway(draft: Draft) -> None:
         edge = section.right if side > 0 else section.left
         if draft.chance(0.6):
             _rails(draft, edge + side * 0.6)
-        _scatter(draft, side, edge + side * 6, edge + side * 30, draft.uniform(0.03, 0.4))
+        _scatter(draft, edge + side * 6, edge + side * 30, draft.uniform(0.03, 0.4))
     if draft.chance(0.4):
         _lamps(draft, 1, section.right + 1.2)
 
@@ -218,9 +217,16 @@ def _signs(draft: Draft) -> None:
 def add_sign(draft: Draft, name: str, s: float, d: float, low: float) -> None:
     """A sign on its post; work signs get their label."""
     entry = load_signs()[name]
-    label = "sign" if entry.kind == "work" else None
     draft.add(_furniture.pole(round(low + entry.height_m - 0.1, 1), 0.06), s + 0.06, d, shadow=False)
-    draft.add(_furniture.sign(name), s, d, draft.uniform(-0.12, 0.12), low, "sign" if label else None, shadow=False)
+    draft.add(
+        _furniture.sign(name),
+        s,
+        d,
+        draft.uniform(-0.12, 0.12),
+        low,
+        "sign" if entry.kind == "work" else None,
+        shadow=False,
+    )
 
 
 def _repairs(draft: Draft) -> None:

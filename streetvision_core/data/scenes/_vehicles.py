@@ -51,20 +51,35 @@ def car(variant: int, night: bool) -> Mesh:
 
 def _car(body: _Body, paint: Color, night: bool) -> Mesh:
     builder = MeshBuilder()
-    half, w = body.length / 2, body.width / 2
-    low = (-w, w, -half, half)
-    lower = builder.loft(low, (-w * 0.97, w * 0.97, -half * 0.985, half * 0.96), 0.28, body.belt, paint)
+    half, w, belt = body.length / 2, body.width / 2, body.belt
+    # a sill, a flank that leans in, a bonnet that falls towards the nose
+    profile = [(-half, 0.3), (-half * 0.995, belt - 0.08), (-half * 0.97, belt), (half * 0.55, belt),
+               (half * 0.93, belt - 0.1), (half, belt - 0.26), (half, 0.3)]  # fmt: skip
+    left, _ = builder.prism(profile, -w, w, paint)
+    ends = {"left": left, "right": left + 1, "back": left + 2, "front": left + 7}
     z = [-half + share * body.length for share in (*body.base, *body.roof)]
-    cabin = builder.loft(
-        (-w * 0.93, w * 0.93, z[0], z[1]), (-w * 0.76, w * 0.76, z[2], z[3]), body.belt, body.height, paint
-    )
+    cabin = builder.loft((-w * 0.93, w * 0.93, z[0], z[1]), (-w * 0.76, w * 0.76, z[2], z[3]), belt, body.height, paint)
     _glaze(builder, cabin, body, (z[0], z[1], z[2], z[3]), w)
-    _lamps(builder, lower, body, night)
-    for x in (-w, w):
-        side = lower["left" if x < 0 else "right"]
+    _lamps(builder, ends, body, night)
+    for side, x in (("left", -w), ("right", w)):
+        _flank(builder, ends[side], x * 1.002, half, belt, paint)
         for at in (-half * 0.62, half * 0.62):
-            wheel(builder, side, x * 1.005, at, 0.33)
+            wheel(builder, ends[side], x * 1.005, at, 0.33)
     return builder.build()
+
+
+def _flank(builder: MeshBuilder, owner: int, x: float, half: float, belt: float, paint: Color) -> None:
+    """Dark sill, light shoulder, wheel arches."""
+    dark: Color = (0.45 * paint[0], 0.45 * paint[1], 0.45 * paint[2])
+    light: Color = (min(255.0, 1.12 * paint[0] + 8), min(255.0, 1.12 * paint[1] + 8), min(255.0, 1.12 * paint[2] + 8))
+    for y0, y1, color in ((0.3, 0.4, dark), (belt - 0.16, belt - 0.1, light)):
+        builder.decal(
+            owner, [(x, y1, -half * 0.97), (x, y1, half * 0.9), (x, y0, half * 0.9), (x, y0, -half * 0.97)], color
+        )
+    angles = np.linspace(0, np.pi, 9)
+    for at in (-half * 0.62, half * 0.62):
+        arch = [(x, 0.3 + 0.4 * float(np.sin(a)), at + 0.42 * float(np.cos(a))) for a in angles]
+        builder.decal(owner, arch, (22, 22, 24))
 
 
 def _glaze(
@@ -92,13 +107,15 @@ def _lamps(builder: MeshBuilder, lower: dict[str, int], body: _Body, night: bool
     half, w, belt = body.length / 2, body.width / 2, body.belt
     _bar(builder, lower["back"], (-w, w), (0.28, 0.45), -half - 0.004, (44, 44, 46))
     _bar(builder, lower["front"], (-w, w), (0.28, 0.42), half + 0.004, (40, 40, 42))
-    _bar(builder, lower["front"], (-0.5 * w, 0.5 * w), (0.5, belt - 0.16), half + 0.004, (30, 30, 32))
+    _bar(builder, lower["front"], (-0.5 * w, 0.5 * w), (0.44, belt - 0.3), half + 0.004, (30, 30, 32))
     _bar(builder, lower["back"], (-0.26, 0.26), (0.5, 0.62), -half - 0.004, (226, 226, 216))
     for side in (-1, 1):
         rear = (side * 0.62 * w, side * 0.96 * w)
-        _bar(builder, lower["back"], rear, (belt - 0.26, belt - 0.06), -half - 0.004, (190, 16, 20), 1.2 if night else 0)
+        _bar(
+            builder, lower["back"], rear, (belt - 0.26, belt - 0.06), -half - 0.004, (190, 16, 20), 1.2 if night else 0
+        )
         head = (side * 0.58 * w, side * 0.95 * w)
-        _bar(builder, lower["front"], head, (belt - 0.3, belt - 0.14), half + 0.004, (246, 246, 236), 3 if night else 0)
+        _bar(builder, lower["front"], head, (belt - 0.4, belt - 0.27), half + 0.004, (246, 246, 236), 3 if night else 0)
 
 
 def _bar(

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from streetvision_core.data.scenes._camera import NEAR, Array, Camera
-from streetvision_core.data.scenes._canvas import FIRST_DEVICE, SCENERY, Canvas
+from streetvision_core.data.scenes._canvas import FIRST_DEVICE, NOTHING, SCENERY, Canvas
 from streetvision_core.data.scenes._ground import (
     cast_shadows,
     light_ground,
@@ -19,6 +19,7 @@ from streetvision_core.data.scenes._ground import (
     paint_sky,
 )
 from streetvision_core.data.scenes._light import Light
+from streetvision_core.data.scenes._mesh import Billboard
 from streetvision_core.data.scenes._road import Road
 from streetvision_core.data.scenes._world import Item, World
 from streetvision_core.types import Box, Pixels
@@ -32,6 +33,8 @@ MIN_VISIBLE: Final = 0.4
 """Smallest visible share of a labelled device."""
 MIN_CLEAR: Final = 0.12
 """A device behind more haze than this is not labelled: nobody can see it."""
+MIN_BRIGHT: Final = 17.0
+"""By night, a device darker than this on average, of 255, is not labelled for the same reason."""
 
 _FARTHEST: Final = 230.0
 
@@ -104,20 +107,19 @@ def place_items(
     items: Sequence[Item], road: Road, camera: Camera, s: float = 0.0, seconds: float = 0.0
 ) -> list[Placed]:
     """The items in view, farthest first."""
-    placed = []
-    for item in items:
-        at = item.s + item.speed * seconds
-        if not -30 < at - s < _FARTHEST:
-            continue
-        position = road.place(at, item.d, item.h)
-        entry = _in_view(item, position, road.heading(at) + item.yaw, camera)
-        if entry is not None:
-            placed.append(entry)
-    return sorted(placed, key=lambda p: -p.key)
+    at = np.array([item.s + item.speed * seconds for item in items])
+    positions = road.place(at, np.array([item.d for item in items]), np.array([item.h for item in items]))
+    headings = road.headings(at)
+    # in order of ground depth: a tilted camera must not bring a post before its own sign
+    seen = camera.to_camera(positions * (1.0, 0.0, 1.0) + (0.0, float(camera.position[1]), 0.0))
+    near = np.flatnonzero((at - s > -30) & (at - s < _FARTHEST) & (seen[:, 2] > -20))
+    entries = [
+        _in_view(items[n], positions[n], float(headings[n]) + items[n].yaw, camera, seen[n]) for n in near.tolist()
+    ]
+    return sorted((e for e in entries if e is not None), key=lambda p: -p.key)
 
 
-def _in_view(item: Item, position: Array, heading: float, camera: Camera) -> Placed | None:
-    seen = (position - camera.position) @ camera.rotation.T
+def _in_view(item: Item, position: Array, heading: float, camera: Camera, seen: Array) -> Placed | None:
     size = item.shape.high - item.shape.low
     radius = float(np.hypot(size[0], size[2])) * (1.0 if item.backdrop else 0.6) + 0.3
     if seen[2] < -radius or abs(seen[0]) > (seen[2] + radius) * camera.width / 2 / camera.focal + radius * 1.5:
@@ -144,9 +146,13 @@ class Painted:
 def paint_items(canvas: Canvas, camera: Camera, light: Light, placed: list[Placed]) -> list[Painted]:
     """Paints back to front; returns the devices with the pixels each got before others covered it."""
     devices: list[Painted] = []
+    # before the first device nothing can be covered, and only a wet road asks where scenery is
+    scenery = SCENERY if light.wet else NOTHING
     for entry in placed:
         label = entry.item.label
-        ident = SCENERY if label is None else FIRST_DEVICE + len(devices)
+        if label is not None:
+            scenery = SCENERY
+        ident = scenery if label is None else FIRST_DEVICE + len(devices)
         entry.item.shape.paint(canvas, camera, light, entry.position, entry.heading, ident)
         if label is not None:
             devices.append(_note(canvas, camera, entry, ident))
@@ -173,7 +179,8 @@ def measure(canvas: Canvas, camera: Camera, light: Light, painted: Painted) -> S
     left = int(np.count_nonzero(mask))
     visible = painted.inside * left / painted.count if painted.count else 0.0
     label = painted.entry.item.label
-    if label is None or left == 0 or visible < MIN_VISIBLE or light.clear(meters) < MIN_CLEAR:
+    hidden = label is None or left == 0 or visible < MIN_VISIBLE or light.clear(meters) < MIN_CLEAR
+    if label is None or hidden or (light.night and canvas.rgb[painted.region][mask].mean() < MIN_BRIGHT):
         return Sighting(None, meters, visible, painted.full_height)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     y, x = painted.region[0].start, painted.region[1].start
@@ -207,7 +214,7 @@ def full_box(entry: Placed, camera: Camera) -> tuple[float, float, float, float]
     low, high = entry.item.shape.low, entry.item.shape.high
     corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
     heading = entry.heading
-    if not hasattr(entry.item.shape, "faces"):
+    if isinstance(entry.item.shape, Billboard):
         corners[:, 2] = 0.0
         heading = float(np.arctan2(camera.rotation[2][0], camera.rotation[2][2]))
     cos, sin = np.cos(heading), np.sin(heading)

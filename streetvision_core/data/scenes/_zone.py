@@ -136,7 +136,9 @@ def _work_area(draft: Draft, s0: float, s1: float, d0: float, d1: float) -> None
         if room < 2.3 or s > s1 - 4:
             break
         shape = _machines.machine(draft.choose(_machines.WORKING), draft.night)
-        draft.add(shape, s, middle + draft.uniform(-0.2, 0.2), draft.choose((0, 0, 1, 2)) * np.pi / 2 * 0.3, 0.0, "vehicle")
+        draft.add(
+            shape, s, middle + draft.uniform(-0.2, 0.2), draft.choose((0, 0, 1, 2)) * np.pi / 2 * 0.3, 0.0, "vehicle"
+        )
         s += draft.uniform(9, 16)
     for _ in range(draft.pick(6)):
         at = draft.uniform(s0, s1), draft.uniform(low + 0.3, high - 0.2)
@@ -211,13 +213,20 @@ def _sidewalk(draft: Draft, s0: float) -> Zone:
     """A fenced pavement."""
     section = draft.road.section
     d, outer = section.right - 0.2, section.right + max(section.walk, 2.0)
-    shape = _channelizers.barrier(draft.choose(_channelizers.BARRIER_KINDS["fence" if draft.chance(0.6) else "wall"]))
+    fence = "fence-eu" if section.region == "eu" else "fence"
+    shape = _channelizers.barrier(draft.choose(_channelizers.BARRIER_KINDS[fence if draft.chance(0.6) else "wall"]))
     width = float(shape.high[0] - shape.low[0])
     count = 3 + draft.pick(7)
     for number in range(count):
         draft.add(shape, s0 + 1 + (number + 0.5) * width, d, -np.pi / 2, 0.0, "barrier")
-    draft.add(_channelizers.barrier(draft.choose(_channelizers.BARRIER_KINDS[section.region])), s0, (d + outer) / 2, 0.0,
-              0.0, "barrier")
+    draft.add(
+        _channelizers.barrier(draft.choose(_channelizers.BARRIER_KINDS[section.region])),
+        s0,
+        (d + outer) / 2,
+        0.0,
+        0.0,
+        "barrier",
+    )
     name = "sidewalk-closed" if section.region == "us" else "roadworks-eu"
     temporary_sign(draft, name, s0 - draft.uniform(1, 8), section.right + 0.7)
     _line(draft, channelizer(draft), (s0 - 3, d - 0.3), (s0 + count * width, d - 0.5), 6.0)

@@ -8,6 +8,7 @@ a person who adds a sign runs this.
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import json
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class _Cell:
 
 def _skia() -> Any:
     try:
-        import skia
+        skia = importlib.import_module("skia")
     except ImportError as error:
         raise MissingExtraError("skia-python", "dev") from error
     return skia
