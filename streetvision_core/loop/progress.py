@@ -90,13 +90,13 @@ class TerminalProgress:
     """A table that is redrawn while the steps run: mark, title, what it does now, elapsed time."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
         self._title = ""
         self._steps: list[Step] = []
         self._ended: dict[str, StepResult] = {}
         self._running: str | None = None
         self._since = self._began = time.monotonic()
         self._cell = ""
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
 
     def __enter__(self) -> Self:
         self._live.start()

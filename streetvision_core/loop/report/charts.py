@@ -43,9 +43,23 @@ def scale_for(estimates: Sequence[Estimate | None], padding: float = 0.06) -> Sc
     return Scale(round(low, 6), round(high, 6))
 
 
-def comparison_scale(rows: Sequence[Comparison]) -> Scale:
-    """One scale for all rows of the champion-challenger table."""
-    return scale_for([estimate for row in rows for estimate in (row.champion, row.challenger)])
+def comparison_scales(rows: Sequence[Comparison]) -> list[Scale]:
+    """A scale per row of the champion-challenger table, all of the same width.
+
+    Rows then stand where their numbers are, and a wide interval looks wide in every row.
+    """
+    scales = [scale_for((row.champion, row.challenger)) for row in rows]
+    width = max((scale.high - scale.low for scale in scales), default=1.0)
+    return [_widened(scale, width) for scale in scales]
+
+
+def _widened(scale: Scale, width: float) -> Scale:
+    low = scale.low - (width - (scale.high - scale.low)) / 2
+    if scale.high <= 1:
+        low = min(low, 1 - width)
+    if scale.low >= 0:
+        low = max(low, 0.0)
+    return Scale(round(low, 4), round(low + width, 4))
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def headline(story: DayStory) -> str:
 
 
 def _serving(story: DayStory) -> str:
-    return f"{story.champion[:1].upper()}{story.champion[1:]} goes on serving." if story.champion else ""
+    return f"Still serving: {story.champion}."
 
 
 def _list(names: list[str]) -> str:

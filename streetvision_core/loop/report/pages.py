@@ -46,7 +46,9 @@ def _environment() -> Environment:
         content_policy=CONTENT_POLICY,
         stage_titles=STAGE_TITLES,
     )
-    environment.filters.update(pct=percent, num=number, dur=duration, date=long_date, ms=milliseconds)
+    environment.filters.update(
+        pct=percent, num=number, dur=duration, date=long_date, ms=milliseconds, moment=moment, zip=zip
+    )
     environment.tests["missing"] = lambda value: isinstance(value, Missing)
     return environment
 
@@ -88,6 +90,11 @@ def milliseconds(value: float | None) -> str:
     if value >= 1000:
         return f"{value / 1000:.1f} s"
     return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
+
+
+def moment(iso: str) -> str:
+    """`2026-11-23T04:12:09+00:00` -> `2026-11-23 04:12 UTC`."""
+    return f"{iso[:16].replace('T', ' ')} UTC" if iso.endswith("+00:00") else iso
 
 
 def long_date(day: dt.date) -> str:

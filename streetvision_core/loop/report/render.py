@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from streetvision_core.errors import ResultError
-from streetvision_core.loop.report.charts import Scale, comparison_scale, line, scale_for, spread
+from streetvision_core.loop.report.charts import Scale, comparison_scales, line, scale_for, spread
 from streetvision_core.loop.report.headlines import headline, verdict
 from streetvision_core.loop.report.pages import render_page
 from streetvision_core.loop.report.story import Change, DayStory, Estimate
@@ -28,7 +28,7 @@ MOST_BYTES = 2 * 10**6
 
 def day_page(story: DayStory) -> str:
     """The day's index page, one self-contained HTML text."""
-    scale = comparison_scale(story.change.comparisons) if isinstance(story.change, Change) else Scale(0, 1)
+    scales = comparison_scales(story.change.comparisons) if isinstance(story.change, Change) else []
     longest = max((step.seconds for step in story.steps), default=0.0) or 1.0
     return render_page(
         "day.html",
@@ -36,7 +36,7 @@ def day_page(story: DayStory) -> str:
         story=story,
         headline=headline(story),
         verdict=verdict(story),
-        scale=scale,
+        scales=scales,
         longest=longest,
         most_pictures=MOST_PICTURES,
     )
@@ -57,6 +57,7 @@ def week_page(story: WeekStory) -> str:
         y=y,
         xs=xs,
         lines=lines,
+        labels=[f"{day.day:%a %d}" for day in story.days],
         curve=_learning_curve(story),
         most_of_a_mode=max((n for day in story.days for n in day.modes.values()), default=1) or 1,
     )
