@@ -100,6 +100,34 @@ class WorkbenchError(StreetVisionError):
     """FiftyOne or its database cannot run; the loop goes on without it."""
 
 
+class ServingError(StreetVisionError):
+    """The server cannot answer this request."""
+
+
+class RequestError(ServingError):
+    """A request is not of the form the API describes."""
+
+
+class RequestTimeoutError(RequestError):
+    """A request's body did not arrive in time."""
+
+
+class OverloadedError(ServingError):
+    """A queue is full; `data["retry_after_seconds"]` says when to come again."""
+
+
+class NotReadyError(ServingError):
+    """No model has answered its warm-up frame yet, or the server is shutting down."""
+
+
+class DeadlineError(ServingError):
+    """The answer would come after the caller's deadline."""
+
+
+class EngineError(ServingError):
+    """The model failed on a frame, or gave no usable answer."""
+
+
 class LoopError(StreetVisionError):
     """The daily or weekly loop cannot go on."""
 

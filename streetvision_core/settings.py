@@ -111,6 +111,26 @@ class LoopSettings(_Section):
     notify_urls: tuple[str, ...] = ()
 
 
+class ServingSettings(_Section):
+    """The server: every queue has an end, every wait a limit."""
+
+    max_body_bytes: int = Field(64 * 2**20, gt=0, description="one request; each image in it: decode.max_bytes")
+    max_bytes_in_flight: int = Field(256 * 2**20, gt=0, description="bodies of all requests together")
+    max_images: int = Field(16, ge=1, description="in one request")
+    queue_images: int = Field(64, ge=1, description="admitted and not yet answered; one more is refused with 429")
+    batch_images: int = Field(8, ge=1, description="most that go through the model together")
+    batch_wait_seconds: float = Field(0.005, ge=0, le=1, description="longest wait for images on their way")
+    frame_budget_pixels: int = Field(48_000_000, gt=0, description="decoding pauses while more than this is held")
+    deadline_seconds: float = Field(9.0, gt=0, le=60, description="longest a caller waits; it may ask for less")
+    body_seconds: float = Field(10.0, gt=0, description="longest a body may take to arrive")
+    cache_entries: int = Field(10_000, ge=0, description="verdicts kept; 0 keeps none")
+    cache_seconds: float = Field(3600.0, gt=0)
+    log_queue_images: int = Field(512, ge=1, description="answers waiting to be logged; more are dropped and counted")
+    log_queue_bytes: int = Field(128 * 2**20, gt=0)
+    reload_seconds: float = Field(3.0, gt=0, description="how often the registry is asked for a new champion")
+    drain_seconds: float = Field(20.0, gt=0, description="longest a shutdown waits for answers and the log")
+
+
 class Settings(BaseSettings):
     """Everything a profile fixes; environment over profile over defaults."""
 
@@ -126,6 +146,7 @@ class Settings(BaseSettings):
     mining: MiningSettings = MiningSettings()
     gate: GateSettings = GateSettings()
     loop: LoopSettings = LoopSettings()
+    serving: ServingSettings = ServingSettings()
 
     @classmethod
     def settings_customise_sources(
