@@ -1,0 +1,56 @@
+"""The border between the gateway and whatever holds the model: encoded bytes go in, answers come out.
+
+`streetvision_core.serving.local.LocalBackend` decodes and predicts in this process. A backend that asks a model server
+over the network has the same two methods, so the gateway needs no change to be split off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from streetvision_core.types import Era, Verdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """One encoded image of a request.
+
+    Attributes:
+        data: the bytes.
+        name: how the caller called it, for answers and messages.
+        sha256: hex digest of `data`.
+    """
+
+    data: bytes
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A verdict with what is known about its image.
+
+    Attributes:
+        verdict: the verdict.
+        width: pixels.
+        height: pixels.
+        era: the image regime, guessed from the pixels.
+    """
+
+    verdict: Verdict
+    width: int
+    height: int
+    era: Era
+
+
+class Backend(Protocol):
+    """Where answers come from."""
+
+    def identity(self) -> tuple[str, str]:
+        """Model version and policy that would answer now; NotReadyError if none would."""
+        ...
+
+    async def answer(self, image: Image) -> Answer:
+        """Answers one image, or raises a named error; cancelling gives the image up."""
+        ...

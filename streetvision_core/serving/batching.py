@@ -1,0 +1,159 @@
+"""Images of concurrent requests go through the model together.
+
+A lone image is never kept waiting: the batch only waits while other admitted images are still being decoded, and at
+most `wait_seconds`. While the model works, images gather by themselves. A cancelled request takes its image with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+
+from streetvision_core.errors import EngineError, NotReadyError, StreetVisionError
+from streetvision_core.serving.engine import EngineSlot, predict_each
+from streetvision_core.serving.metrics import Metrics
+from streetvision_core.types import Frame, Verdict
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    frame: Frame
+    answer: asyncio.Future[Verdict]
+    since: float
+
+
+class Batcher:
+    """One thread that runs the model, fed by any number of coroutines.
+
+    Args:
+        slot: the engine that serves; asked anew for every batch.
+        max_images: most images in a batch.
+        wait_seconds: longest wait for images on their way.
+        metrics: where waiting times and batch sizes go.
+    """
+
+    def __init__(self, slot: EngineSlot, max_images: int, wait_seconds: float, metrics: Metrics) -> None:
+        self._slot = slot
+        self._max_images = max_images
+        self._wait_seconds = wait_seconds
+        self._metrics = metrics
+        self._queue: deque[_Waiting] = deque()
+        self._coming = 0
+        self._news = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to answer; call from the running event loop."""
+        self._idle.set()
+        self._task = asyncio.create_task(self._run(), name="batcher")
+
+    async def stop(self, timeout_seconds: float) -> None:
+        """Answers what is queued, at most for `timeout_seconds`, then ends; the rest gets a `NotReadyError`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._idle.wait()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        _fail(list(self._queue), _stopping())
+        self._queue.clear()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Says that an image is on its way, from its admission until `answer` is called or it is given up."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+            self._news.set()
+
+    async def answer(self, frame: Frame) -> Verdict:
+        """Queues a frame and waits for its verdict; cancelling takes it out of the queue.
+
+        Raises:
+            EngineError: the model failed on this frame.
+            NotReadyError: no model yet, or the server is stopping.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(frame, loop.create_future(), loop.time())
+        self._queue.append(waiting)
+        self._idle.clear()
+        self._news.set()
+        try:
+            return await waiting.answer
+        finally:
+            with suppress(ValueError):
+                self._queue.remove(waiting)
+
+    async def _run(self) -> None:
+        while True:
+            await self._gather()
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_images))]
+            try:
+                await self._answer(batch)
+            except StreetVisionError as error:
+                _fail(batch, error)
+            except Exception:
+                _log.exception("batch failed")
+                _fail(batch, EngineError("a failed batch", "one verdict per frame", "look into the server's log"))
+            if not self._queue:
+                self._idle.set()
+
+    async def _gather(self) -> None:
+        """Returns when there is a batch worth running."""
+        while not self._queue:
+            self._idle.set()
+            await self._changed()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._wait_seconds):
+                while self._coming and len(self._queue) < self._max_images:
+                    await self._changed()
+
+    async def _changed(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    async def _answer(self, batch: list[_Waiting]) -> None:
+        if not batch:
+            return
+        loop = asyncio.get_running_loop()
+        live = self._slot.require()
+        started = loop.time()
+        for waiting in batch:
+            self._metrics.stage_seconds.labels("queue").observe(started - waiting.since)
+        self._metrics.batch_images.observe(len(batch))
+        answers = await loop.run_in_executor(self._thread, predict_each, live.engine, [w.frame for w in batch])
+        for waiting, answer in zip(batch, answers, strict=True):
+            if waiting.answer.done():  # its caller has gone
+                continue
+            if isinstance(answer, Verdict):
+                waiting.answer.set_result(answer)
+            else:
+                waiting.answer.set_exception(answer)
+
+
+def _fail(batch: list[_Waiting], error: StreetVisionError) -> None:
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)
+
+
+def _stopping() -> NotReadyError:
+    return NotReadyError(
+        got="a query while the server stops",
+        allowed="queries to a running server",
+        action="send the request again",
+        retry_after_seconds=1,
+    )

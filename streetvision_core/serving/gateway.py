@@ -1,0 +1,129 @@
+"""What every protocol calls: cache, places, deadline, backend, metrics and the query log, in this order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from streetvision_core.errors import DeadlineError, StreetVisionError
+from streetvision_core.mining.querylog import NewQuery
+from streetvision_core.serving.admission import Places
+from streetvision_core.serving.backend import Answer, Backend, Image
+from streetvision_core.serving.cache import CacheKey, VerdictCache
+from streetvision_core.serving.log import LogWriter
+from streetvision_core.serving.metrics import Metrics
+
+GROUP_DIGITS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one image.
+
+    Attributes:
+        image: the image.
+        answer: the answer, or the named error of this image.
+        cached: whether the answer was known from before.
+    """
+
+    image: Image
+    answer: Answer | StreetVisionError
+    cached: bool = False
+
+
+class Gateway:
+    """Answers images for protocols.
+
+    Args:
+        backend: where answers come from.
+        cache: answers from before.
+        log: where answers are written.
+        places: bounds the images that wait for the backend.
+        metrics: counts everything.
+    """
+
+    def __init__(self, backend: Backend, cache: VerdictCache, log: LogWriter, places: Places, metrics: Metrics) -> None:
+        self._backend = backend
+        self._cache = cache
+        self._log = log
+        self._places = places
+        self._metrics = metrics
+
+    def check_ready(self) -> tuple[str, str]:
+        """Model version and policy that would answer now.
+
+        Raises:
+            NotReadyError: none would.
+        """
+        return self._backend.identity()
+
+    async def answer(self, images: Sequence[Image], deadline: float, origin: str) -> list[Outcome]:
+        """Answers images; cancelling gives up those not yet answered and frees their places.
+
+        Args:
+            images: the images of one request.
+            deadline: event-loop time after which the caller has no use for an answer.
+            origin: the protocol's name, for the query log.
+
+        Returns:
+            One outcome per image, in order; an image's own error does not touch the others.
+
+        Raises:
+            NotReadyError: there is no model.
+            OverloadedError: there is no place for all of them.
+        """
+        version, policy = self._backend.identity()
+        received_at = datetime.now(UTC)
+        known = [await self._cache.get(CacheKey(image.sha256, version, policy)) for image in images]
+        missing = [image for image, answer in zip(images, known, strict=True) if answer is None]
+        self._metrics.cache_hits.inc(len(images) - len(missing))
+        self._metrics.cache_misses.inc(len(missing))
+        with self._places.take(len(missing)):
+            fresh = iter(await self._ask_all(missing, deadline))
+        outcomes = [
+            Outcome(image, answer, cached=True) if answer is not None else next(fresh)
+            for image, answer in zip(images, known, strict=True)
+        ]
+        for outcome in outcomes:
+            self._note(outcome, origin, received_at)
+        return outcomes
+
+    async def _ask_all(self, images: Sequence[Image], deadline: float) -> list[Outcome]:
+        if len(images) == 1:
+            return [await self._ask(images[0], deadline)]
+        return list(await asyncio.gather(*(self._ask(image, deadline) for image in images)))
+
+    async def _ask(self, image: Image, deadline: float) -> Outcome:
+        try:
+            async with asyncio.timeout_at(deadline):
+                answer = await self._backend.answer(image)
+        except TimeoutError:
+            return Outcome(image, deadline_passed(self._places.retry()))
+        except StreetVisionError as error:
+            return Outcome(image, error)
+        self._places.learn(answer.verdict.seconds)
+        key = CacheKey(image.sha256, answer.verdict.model_version, answer.verdict.policy)
+        await self._cache.put(key, answer)
+        return Outcome(image, answer)
+
+    def _note(self, outcome: Outcome, origin: str, received_at: datetime) -> None:
+        answer, image = outcome.answer, outcome.image
+        if isinstance(answer, StreetVisionError):
+            self._metrics.rejects.labels(type(answer).__name__).inc()
+            return
+        self._metrics.observe_verdict(answer.verdict, fresh=not outcome.cached)
+        group = f"{origin}-{image.sha256[:GROUP_DIGITS]}"
+        self._log.offer(NewQuery(image.data, answer.verdict, answer.era, group, origin, received_at))
+
+
+def deadline_passed(retry_after_seconds: int) -> DeadlineError:
+    """The error for an answer that would come too late."""
+    return DeadlineError(
+        got="no answer before the deadline",
+        allowed="a deadline the queue can meet",
+        action=f"send the request again after {retry_after_seconds} s, or allow it more time",
+        retry_after_seconds=retry_after_seconds,
+    )

@@ -1,0 +1,113 @@
+"""The backend in this process: decodes in threads, predicts in batches, holds a bounded number of pixels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Final
+
+from streetvision_core.images.decode import decode_image
+from streetvision_core.serving.backend import Answer, Image
+from streetvision_core.serving.batching import Batcher
+from streetvision_core.serving.engine import EngineSlot
+from streetvision_core.serving.metrics import Metrics
+from streetvision_core.settings import Decode, Settings
+from streetvision_core.types import Era, Frame, Pixels
+
+DECODE_THREADS: Final = 2
+_CHALLENGE_SIDE: Final = 224
+_BLACK: Final = 16
+"""JPEG leaves black bars a little grey."""
+
+
+class LocalBackend:
+    """Answers with the engine in a slot.
+
+    Args:
+        slot: the engine that serves.
+        batcher: feeds it.
+        settings: limits.
+        metrics: where decode times go.
+    """
+
+    def __init__(self, slot: EngineSlot, batcher: Batcher, settings: Settings, metrics: Metrics) -> None:
+        self._slot = slot
+        self._batcher = batcher
+        self._decoder = _Decoder(settings.decode, settings.serving.frame_budget_pixels, metrics)
+
+    def identity(self) -> tuple[str, str]:
+        """Model version and policy that would answer now."""
+        live = self._slot.require()
+        return live.version, live.policy
+
+    async def answer(self, image: Image) -> Answer:
+        """Answers one image.
+
+        Raises:
+            ImageError: it cannot be decoded.
+            EngineError: the model failed on it.
+            NotReadyError: there is no model.
+        """
+        async with self._decoder.frame(image, self._batcher) as frame:
+            verdict = await self._batcher.answer(frame)
+            return Answer(verdict, frame.width, frame.height, guess_era(frame.pixels))
+
+    def close(self) -> None:
+        """Ends the decoding threads."""
+        self._decoder.close()
+
+
+class _Decoder:
+    """A decoded image is fifty times its bytes, so decoding waits while too many pixels are held."""
+
+    def __init__(self, limits: Decode, budget_pixels: int, metrics: Metrics) -> None:
+        self._limits = limits
+        self._budget = budget_pixels
+        self._metrics = metrics
+        self._held = 0
+        self._turn = asyncio.Semaphore(DECODE_THREADS)
+        self._freed = asyncio.Event()
+        self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
+
+    @asynccontextmanager
+    async def frame(self, image: Image, batcher: Batcher) -> AsyncIterator[Frame]:
+        """The decoded image; its pixels count against the budget until the context is left."""
+        frame = await self._decode(image, batcher)
+        pixels = frame.width * frame.height
+        try:
+            yield frame
+        finally:
+            self._held -= pixels
+            self._freed.set()
+
+    async def _decode(self, image: Image, batcher: Batcher) -> Frame:
+        loop = asyncio.get_running_loop()
+        with batcher.expecting():
+            async with self._turn:
+                while self._held >= self._budget:
+                    self._freed.clear()
+                    await self._freed.wait()
+                started = loop.time()
+                frame = await loop.run_in_executor(self._threads, decode_image, image.data, image.name, self._limits)
+                self._held += frame.width * frame.height
+        self._metrics.stage_seconds.labels("decode").observe(loop.time() - started)
+        return frame
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def guess_era(pixels: Pixels) -> Era:
+    """The challenge regime an image most likely came in; only the size and black bars tell.
+
+    Example:
+        >>> import numpy as np
+        >>> guess_era(np.zeros((720, 1280, 3), np.uint8))
+        'native'
+    """
+    if pixels.shape[:2] != (_CHALLENGE_SIDE, _CHALLENGE_SIDE):
+        return "native"
+    bars = (pixels[[0, -1]], pixels[:, [0, -1]])
+    return "letterbox-224" if any(int(edge.max()) <= _BLACK for edge in bars) else "crop-224"

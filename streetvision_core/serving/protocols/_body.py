@@ -1,0 +1,173 @@
+"""A request's body, read with a cap and taken apart into encoded images."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from streetvision_core.errors import ImageFormatError, ImageTooLargeError, RequestError, RequestTimeoutError
+from streetvision_core.serving.admission import Reservation
+from streetvision_core.serving.backend import Image
+from streetvision_core.serving.protocols._multipart import read_parts
+from streetvision_core.settings import Settings
+
+_HEAVY_BYTES: Final = 256 * 1024
+"""Larger bodies are taken apart in a thread, so that other requests do not wait for it."""
+
+RAW_TYPES: Final = ("image/jpeg", "image/png", "image/webp", "image/jpg", "application/octet-stream", "")
+MULTIPART_TYPE: Final = "multipart/form-data"
+JSON_TYPE: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What a body held.
+
+    Attributes:
+        items: the images, at least one.
+        many: whether the caller used a form that can hold several, and so expects a list.
+    """
+
+    items: tuple[Image, ...]
+    many: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How one kind of body is read.
+
+    Attributes:
+        max_bytes: the most a body of this kind may have.
+        parse: takes the body and the whole Content-Type apart.
+    """
+
+    max_bytes: int
+    parse: Callable[[bytes, str], tuple[list[tuple[str, bytes]], bool]]
+
+
+async def read_images(request: Request, settings: Settings, held: Reservation) -> Images:
+    """Reads the images of a request; what is too large is refused before or while it arrives, never after.
+
+    Raises:
+        ImageFormatError: a Content-Type that we do not read.
+        ImageTooLargeError: too many bytes or images.
+        RequestError: not what its Content-Type says, or without an image.
+        RequestTimeoutError: it arrives too slowly.
+        OverloadedError: other requests hold the memory.
+    """
+    content_type = request.headers.get("content-type", "")
+    form = _form_of(content_type, settings)
+    try:
+        async with asyncio.timeout(settings.serving.body_seconds):
+            body = await _read(request, form.max_bytes, held)
+    except TimeoutError:
+        raise _too_slow(settings.serving.body_seconds) from None
+    if len(body) < _HEAVY_BYTES:
+        return _take_apart(body, content_type, form, settings)
+    return await asyncio.to_thread(_take_apart, body, content_type, form, settings)
+
+
+def _form_of(content_type: str, settings: Settings) -> _Form:
+    kind = content_type.split(";")[0].strip().lower()
+    most = settings.serving.max_body_bytes
+    if kind in RAW_TYPES:
+        return _Form(min(settings.decode.max_bytes, most), _parse_raw)
+    if kind == MULTIPART_TYPE:
+        return _Form(most, _parse_multipart)
+    if kind == JSON_TYPE:
+        return _Form(most, _parse_json)
+    raise ImageFormatError(
+        got=f"Content-Type {kind[:80]!r}",
+        allowed=f"{', '.join(t for t in RAW_TYPES if t)}, {MULTIPART_TYPE}, {JSON_TYPE}",
+        action="name the image's type, e.g. curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg",
+    )
+
+
+async def _read(request: Request, max_bytes: int, held: Reservation) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit():
+        _check_size(int(declared), max_bytes)
+        held.grow_to(int(declared))
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        _check_size(size, max_bytes)
+        held.grow_to(size)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise ImageTooLargeError(
+            got=f"a body of more than {max_bytes} bytes",
+            allowed=f"at most {max_bytes} bytes",
+            action="send a smaller picture, fewer at once, or raise serving.max_body_bytes and decode.max_bytes",
+        )
+
+
+def _take_apart(body: bytes, content_type: str, form: _Form, settings: Settings) -> Images:
+    parts, many = form.parse(body, content_type)
+    most = min(settings.serving.max_images, settings.serving.queue_images)
+    if not parts:
+        raise RequestError("a request without an image", "at least one image", "add a file part or an image")
+    if len(parts) > most:
+        raise ImageTooLargeError(f"{len(parts)} images at once", f"at most {most}", "split them over several requests")
+    return Images(tuple(Image(data, name, hashlib.sha256(data).hexdigest()) for name, data in parts), many)
+
+
+def _parse_raw(body: bytes, content_type: str) -> tuple[list[tuple[str, bytes]], bool]:
+    return [("body", body)], False
+
+
+def _parse_multipart(body: bytes, content_type: str) -> tuple[list[tuple[str, bytes]], bool]:
+    return read_parts(body, content_type), True
+
+
+def _parse_json(body: bytes, content_type: str) -> tuple[list[tuple[str, bytes]], bool]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _bad_json(f"no JSON: {str(error)[:100]}") from error
+    if not isinstance(value, dict) or set(value) not in ({"image"}, {"images"}):
+        raise _bad_json("JSON of another form")
+    if "image" in value:
+        return [("image", _decode_base64(value["image"], "image"))], False
+    if not isinstance(value["images"], list):
+        raise _bad_json("'images' that is no list")
+    names = [f"images[{i}]" for i in range(len(value["images"]))]
+    return [(name, _decode_base64(v, name)) for name, v in zip(names, value["images"], strict=True)], True
+
+
+def _decode_base64(value: Any, name: str) -> bytes:
+    if not isinstance(value, str):
+        raise _bad_json(f"{name} that is no text")
+    text = value.split(",", 1)[1] if value.startswith("data:") and "," in value else value
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _bad_json(f"{name} that is no base64 ({error})") from error
+
+
+def _bad_json(got: str) -> RequestError:
+    return RequestError(
+        got=got,
+        allowed='{"image": "<base64>"} or {"images": ["<base64>", …]}',
+        action="encode the image's bytes as standard base64",
+    )
+
+
+def _too_slow(seconds: float) -> RequestTimeoutError:
+    return RequestTimeoutError(
+        got=f"a body that took more than {seconds:g} s",
+        allowed=f"bodies that arrive within {seconds:g} s",
+        action="send it again over a faster line, or send a smaller picture",
+    )

@@ -1,0 +1,116 @@
+"""Plain HTTP: `POST /v1/predict`."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from streetvision_core.errors import EngineError, RequestError, StreetVisionError
+from streetvision_core.serving.admission import ByteBudget
+from streetvision_core.serving.gateway import Gateway, Outcome
+from streetvision_core.serving.metrics import Metrics
+from streetvision_core.serving.protocols._answers import error_response, outcome_response
+from streetvision_core.serving.protocols._body import Images, read_images
+from streetvision_core.settings import Settings
+
+PROTOCOL: Final = "http"
+DEADLINE_HEADER: Final = "x-deadline-seconds"
+_SWITCHES: Final = {"": False, "false": False, "0": False, "true": True, "1": True}
+_CLIENT_GONE: Final = 499
+"""The status nginx logs for a caller that hung up; nobody receives it."""
+_log = structlog.get_logger(__name__)
+
+
+class HttpProtocol:
+    """The endpoint and what it needs.
+
+    Args:
+        gateway: answers images.
+        settings: limits.
+        metrics: counts requests and refusals.
+    """
+
+    def __init__(self, gateway: Gateway, settings: Settings, metrics: Metrics) -> None:
+        self._gateway = gateway
+        self._settings = settings
+        self._metrics = metrics
+        self._bytes = ByteBudget(settings.serving.max_bytes_in_flight)
+
+    async def predict(self, request: Request) -> Response:
+        """Answers one request; every error becomes JSON with its status."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        response = await self._answer(request, started)
+        self._metrics.requests.labels(PROTOCOL, str(response.status_code)).inc()
+        self._metrics.request_seconds.labels(PROTOCOL).observe(loop.time() - started)
+        return response
+
+    async def _answer(self, request: Request, started: float) -> Response:
+        try:
+            return await self._predict(request, started)
+        except ClientDisconnect:
+            return self._gone()
+        except StreetVisionError as error:
+            self._metrics.rejects.labels(type(error).__name__).inc()
+            return error_response(error)
+        except Exception:
+            _log.exception("request failed")
+            self._metrics.rejects.labels("unexpected").inc()
+            return error_response(EngineError("an error of the server", "an answer", "look into the server's log"))
+
+    async def _predict(self, request: Request, started: float) -> Response:
+        self._gateway.check_ready()
+        evidence = _read_switch(request, "evidence")
+        deadline = started + _read_deadline(request, self._settings.serving.deadline_seconds)
+        with self._bytes.reserve() as held:
+            images = await read_images(request, self._settings, held)
+            outcomes = await self._while_connected(request, images, deadline)
+        return self._gone() if outcomes is None else outcome_response(outcomes, images.many, evidence)
+
+    async def _while_connected(self, request: Request, images: Images, deadline: float) -> list[Outcome] | None:
+        """The outcomes, or None if the caller hung up first; the work is given up then."""
+        work = asyncio.ensure_future(self._gateway.answer(images.items, deadline, PROTOCOL))
+        gone = asyncio.ensure_future(_until_disconnected(request))
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            return work.result() if work.done() else None
+        finally:
+            for task in (work, gone):
+                if not task.done():
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+
+    def _gone(self) -> Response:
+        self._metrics.rejects.labels("client-gone").inc()
+        return Response(status_code=_CLIENT_GONE)
+
+
+async def _until_disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _read_switch(request: Request, name: str) -> bool:
+    value = request.query_params.get(name, "").lower()
+    if value not in _SWITCHES:
+        raise RequestError(f"{name}={value[:40]!r}", "true or false", f"leave {name} out, or say true")
+    return _SWITCHES[value]
+
+
+def _read_deadline(request: Request, most: float) -> float:
+    """Seconds the caller allows, from the header `x-deadline-seconds`; never more than the server's own limit."""
+    text = request.headers.get(DEADLINE_HEADER)
+    if text is None:
+        return most
+    with suppress(ValueError):
+        seconds = float(text)
+        if math.isfinite(seconds) and seconds > 0:
+            return min(seconds, most)
+    raise RequestError(f"{DEADLINE_HEADER}: {text[:40]!r}", "seconds above 0, e.g. 2.5", "mend or leave out the header")
