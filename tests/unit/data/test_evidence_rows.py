@@ -1,0 +1,77 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streetvision_core.data._evidence_rows import EvidenceMaker, no_evidence
+from streetvision_core.data.feature_store import FeatureStore
+from streetvision_core.images.preprocess import get_preprocessor
+from streetvision_core.models.evidence import DETECTOR_NAMES, EVIDENCE_NAMES
+from streetvision_core.models.factory import ModelSet
+from streetvision_core.types import Box, Frame
+
+
+class Bright:
+    """A detector that sees a sign wherever the frame is bright, and counts its calls."""
+
+    version = "1"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.calls = 0
+
+    def detect(self, frames: Sequence[Frame]) -> list[tuple[Box, ...]]:
+        self.calls += 1
+        sign = (Box(10, 10, 60, 60, "sign", 0.9),)
+        return [sign if frame.pixels.mean() > 128 else () for frame in frames]
+
+
+class Reader:
+    """Reads DETOUR off everything."""
+
+    name = "reader"
+
+    def read(self, frame: Frame, regions: Sequence[Box] | None = None) -> tuple[str, ...]:
+        return ("DETOUR",)
+
+
+def maker() -> tuple[EvidenceMaker, list[Bright]]:
+    detectors = [Bright(name) for name in DETECTOR_NAMES]
+    preprocessor = get_preprocessor("letterbox-224/1")
+    models = ModelSet(lambda: None, preprocessor, lambda: tuple(detectors), ocr=Reader)  # type: ignore[arg-type]
+    return EvidenceMaker(models, ocr_min_width_pixels=480), detectors
+
+
+def frame(value: int, width: int) -> Frame:
+    return Frame.from_pixels(np.full((270, width, 3), value, np.uint8), "test")
+
+
+@pytest.mark.parametrize(
+    ("value", "width", "text_signs", "signs", "keywords"),
+    [
+        (200, 480, False, 1, 1.0),  # a sign box is read
+        (50, 480, False, 0, np.nan),  # nothing to read where signs carry no words
+        (50, 480, True, 0, 1.0),  # where they do, the upper part is read
+        (200, 224, True, 1, np.nan),  # too small to read
+    ],
+)
+def test_row__what_runs(tmp_path: Path, value: int, width: int, text_signs: bool, signs: int, keywords: float) -> None:
+    evidence, _ = maker()
+    row = evidence.row(frame(value, width), FeatureStore(tmp_path / "f.sqlite"), text_signs=text_signs)
+    named = dict(zip(EVIDENCE_NAMES, row.tolist(), strict=True))
+    assert named["dense-lite2.sign.count"] == named["agree.count"] == signs
+    np.testing.assert_equal(named["ocr.keywords"], keywords)
+
+
+def test_row__kept_in_the_store(tmp_path: Path) -> None:
+    evidence, detectors = maker()
+    store = FeatureStore(tmp_path / "f.sqlite")
+    first = evidence.row(frame(200, 480), store, text_signs=True)
+    np.testing.assert_array_equal(evidence.row(frame(200, 480), store, text_signs=True), first)
+    assert detectors[0].calls == 1
+
+
+def test_no_evidence__all_unknown() -> None:
+    assert no_evidence().shape == (len(EVIDENCE_NAMES),)
+    assert np.isnan(no_evidence()).all()
