@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,11 @@ class Pipeline:
     def __post_init__(self) -> None:
         names = [step.name for step in self.steps]
         twice = sorted({name for name in names if names.count(name) > 1})
-        unknown = sorted({need for step in self.steps for need in step.needs} - set(names))
+        unknown = sorted({name for step in self.steps for name in (*step.needs, *step.after)} - set(names))
         if twice or unknown:
             raise LoopError(
                 got=f"pipeline {self.name!r} with steps twice: {twice}, unknown needs: {unknown}",
-                allowed="each name once, needs among the names",
+                allowed="each name once, needs and after among the names",
                 action="mend the pipeline's steps",
             )
         self.ordered()
@@ -56,7 +57,7 @@ class Pipeline:
     def ordered(self) -> list[Step]:
         """The steps in an order that respects what they need; otherwise as they stand."""
         place = {step.name: number for number, step in enumerate(self.steps)}
-        sorter = TopologicalSorter({step.name: step.needs for step in self.steps})
+        sorter = TopologicalSorter({step.name: (*step.needs, *step.after) for step in self.steps})
         try:
             sorter.prepare()
         except CycleError as error:
@@ -64,10 +65,13 @@ class Pipeline:
                 got=f"a circle of needs: {' -> '.join(error.args[1])}", allowed="no circle", action="remove one need"
             ) from error
         order: list[Step] = []
+        ready: list[int] = []
         while sorter.is_active():
-            for name in sorted(sorter.get_ready(), key=place.__getitem__):
-                order.append(self.steps[place[name]])
-                sorter.done(name)
+            for name in sorter.get_ready():
+                heappush(ready, place[name])
+            step = self.steps[heappop(ready)]
+            order.append(step)
+            sorter.done(step.name)
         return order
 
 
@@ -166,7 +170,7 @@ class _PipelineRun:
             return StepResult(step.name, step.title, "blocked", note=f"needs {', '.join(missing)}")
         self.progress.step_began(step)
         values = {name: self.values[name] for name in step.parameters}
-        upstream = {need: result_digest(results[need]) for need in step.needs}
+        upstream = {name: result_digest(results[name]) for name in (*step.needs, *step.after)}
         try:
             return run_step(
                 step, values, self.context, upstream=upstream, force=self.force, on_cell=self.progress.cell_began

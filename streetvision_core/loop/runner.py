@@ -124,8 +124,9 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
 
 
 def result_digest(result: StepResult) -> str:
-    """Digest of what a step left, for the fingerprints of the steps that need it."""
-    return hashlib.sha256(json.dumps([result.fingerprint, result.result], sort_keys=True).encode()).hexdigest()
+    """Digest of what became of a step, for the fingerprints of the steps after it; done and skipped are the same."""
+    left = [result.fingerprint, result.result] if result.finished else [result.status, result.note]
+    return hashlib.sha256(json.dumps(left, sort_keys=True).encode()).hexdigest()
 
 
 def _read_executed(path: Path) -> nbformat.NotebookNode | None:

@@ -35,6 +35,8 @@ class Step:
         timeout_seconds: wall-clock limit of one attempt; None takes `settings.loop.step_timeout_seconds`.
         retries: how often a failed attempt may be repeated, at most `settings.loop.retries`; 0 where repeating the
             step is not safe.
+        after: names of steps that go first where they run at all. Whether they succeed does not matter, but what became
+            of them counts in the fingerprint: a page that tells of all steps is written anew when one of them changes.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Step:
     outputs: tuple[str, ...] = ()
     timeout_seconds: float | None = None
     retries: int = 0
+    after: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from streetvision_core.errors import LoopError, ParameterError
 from streetvision_core.loop.pipeline import Pipeline, run_pipeline
-from streetvision_core.loop.steps import Step
+from streetvision_core.loop.runner import result_digest
+from streetvision_core.loop.steps import Step, StepResult
 
 from .conftest import DAY, FIXTURES
 
@@ -18,9 +21,20 @@ def test_ordered__respects_needs_and_keeps_the_rest():
     assert sorted(order) == ["a", "b", "c", "d"]
 
 
+def test_ordered__a_step_without_needs_keeps_its_place():
+    steps = (step("setup"), step("data", "setup"), step("train", "data"), step("review"))
+    assert [s.name for s in Pipeline("p", FIXTURES, steps).ordered()] == ["setup", "data", "train", "review"]
+
+
+def test_ordered__after_goes_after():
+    steps = (step("review", after=("train",)), step("train"))
+    assert [s.name for s in Pipeline("p", FIXTURES, steps).ordered()] == ["train", "review"]
+
+
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
+        ((step("a", after=("y",)),), r"unknown needs: \['y'\]"),
         ((step("a"), step("a")), r"twice: \['a'\]"),
         ((step("a", "z"),), r"unknown needs: \['z'\]"),
         ((step("a", "b"), step("b", "a")), "a circle of needs"),
@@ -65,3 +79,10 @@ def test_run_pipeline__missing_notebook_fails_the_step_only(settings):
     assert [(s.name, s.status) for s in result.steps] == [("a", "failed"), ("b", "blocked")]
     assert "absent.ipynb: No such file" in result.steps[0].note
     assert result.exit_code == 1
+
+
+def test_result_digest__same_for_done_and_skipped_other_for_failed():
+    done = StepResult("a", "A", "done", fingerprint="f", result={"n": 1})
+    assert result_digest(replace(done, status="skipped", note="unchanged")) == result_digest(done)
+    assert result_digest(replace(done, status="failed", note="x")) != result_digest(done)
+    assert result_digest(replace(done, result={"n": 2})) != result_digest(done)
