@@ -103,6 +103,9 @@ class Batcher:
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_images))]
             try:
                 await self._answer(batch)
+            except asyncio.CancelledError:
+                _fail(batch, _stopping())
+                raise
             except StreetVisionError as error:
                 _fail(batch, error)
             except Exception:
