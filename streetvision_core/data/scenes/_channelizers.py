@@ -21,7 +21,7 @@ BLACK: Final[Color] = (34, 33, 34)
 CONES: Final = 10
 DRUMS: Final = 5
 BEACONS: Final = 6
-BARRIERS: Final = 14
+BARRIERS: Final = 15
 
 
 @cache
@@ -91,7 +91,7 @@ def beacon(variant: int) -> Mesh:
     for side, z in (("back", -0.031), ("front", 0.031)):
         _sheet(builder, board[side], (-0.125, 0.125), (0.14, high), z, Texture(picture))
     if variant in (0, 3):
-        lamp = builder.box((-0.09, 0.09, -0.06, 0.06), high, high + 0.2, (246, 190, 20), emit=0.75)
+        lamp = builder.box((-0.09, 0.09, -0.06, 0.06), high, high + 0.2, (255, 196, 24), emit=0.95)
         del lamp
     return builder.build()
 
@@ -110,8 +110,14 @@ def barrier(variant: int) -> Mesh:
     return _MAKERS[variant % len(_MAKERS)](variant)
 
 
+@cache
+def barrier_pair(variant: int) -> tuple[Mesh, Mesh]:
+    """What alternates in a row: white and coloured filled walls do, all others stand with their like."""
+    return barrier(variant), barrier({4: 14, 14: 4, 5: 4}.get(variant, variant))
+
+
 def _type_three(variant: int) -> Mesh:
-    colors = (ORANGES[variant % 3], WHITE) if variant % 5 else (RED, WHITE)
+    colors = (ORANGES[variant % 3], WHITE) if variant != 8 else (RED, WHITE)
     picture = Texture(stripes(256, 32, colors, 26, 1.0, 1 if variant % 2 else -1))
     half = 1.2 if variant % 3 else 0.9
     builder = MeshBuilder()
@@ -154,7 +160,7 @@ def _plank(variant: int) -> Mesh:
 
 
 def _filled(variant: int) -> Mesh:
-    color = ORANGES[variant % len(ORANGES)] if variant % 2 else ((224, 224, 220) if variant % 3 else RED)
+    color = {4: (224, 224, 220), 5: ORANGES[0]}.get(variant, RED)
     builder = MeshBuilder()
     builder.loft((-0.95, 0.95, -0.3, 0.3), (-0.95, 0.95, -0.2, 0.2), 0.0, 0.35, color)
     upper = builder.loft((-0.95, 0.95, -0.2, 0.2), (-0.95, 0.95, -0.1, 0.1), 0.35, 0.92, color)
@@ -249,12 +255,13 @@ def _wires() -> Pixels:
 _MAKERS: Final = (
     _type_three, _type_three, _a_frame, _plank, _filled, _filled,
     _jersey, _fence, _type_three, _plank, _fence, _a_frame, _plastic, _plastic,
+    _filled,
 )  # fmt: skip
 
 BARRIER_KINDS: Final[dict[str, tuple[int, ...]]] = {
     "us": (0, 1, 2, 4, 5, 8, 11),
     "eu": (3, 9, 12, 13, 12, 5),
-    "wall": (4, 5, 6),
+    "wall": (4, 5, 6, 14),
     "jersey": (6,),
     "fence": (7, 10),
     "fence-eu": (7, 12, 12, 13),

@@ -15,8 +15,8 @@ from streetvision_core.data.scenes._brush import Plane, noise_tile
 from streetvision_core.data.scenes._camera import Array, Camera
 from streetvision_core.data.scenes._canvas import Canvas
 from streetvision_core.data.scenes._frame import SceneFrame, device_modes
-from streetvision_core.data.scenes._ground import cast_shadows
 from streetvision_core.data.scenes._light import Light
+from streetvision_core.data.scenes._relight import cast_shadows
 from streetvision_core.data.scenes._road import Region, Road, Section
 from streetvision_core.data.scenes._sensor import grain, jpeg
 from streetvision_core.data.scenes._stage import stream
@@ -162,11 +162,13 @@ def _barrier(draft: Draft) -> None:
 
 def _barrier_row(draft: Draft) -> None:
     s, d = _spot(draft, 1 if draft.chance(0.6) else -1)
-    shape = _channelizers.barrier(draft.pick(_channelizers.BARRIERS))
-    width, yaw = float(shape.high[0] - shape.low[0]) + 0.1, draft.uniform(-1.5, 1.5)
+    pair = _channelizers.barrier_pair(draft.pick(_channelizers.BARRIERS))
+    width, yaw = float(pair[0].high[0] - pair[0].low[0]) + 0.1, draft.uniform(-1.5, 1.5)
     for number in range(2 + draft.pick(4)):
         at = number * width
-        draft.add(shape, s + 2 + at * abs(np.sin(yaw)), d - at * np.cos(yaw) * np.sign(d), yaw, 0.0, "barrier")
+        draft.add(
+            pair[number % 2], s + 2 + at * abs(np.sin(yaw)), d - at * np.cos(yaw) * np.sign(d), yaw, 0.0, "barrier"
+        )
 
 
 def _sign(draft: Draft) -> None:

@@ -41,9 +41,10 @@ def sign(name: str, tilt: int = 0) -> Mesh:
 def sign_stand() -> Mesh:
     """The folding stand of a temporary sign."""
     builder = MeshBuilder()
-    for x in (-0.5, 0.5):
-        builder.loft((x - 0.04, x + 0.04, -0.35, -0.28), (-0.03, 0.03, -0.02, 0.02), 0.0, 0.6, (70, 70, 72))
-        builder.loft((x - 0.04, x + 0.04, 0.28, 0.35), (-0.03, 0.03, -0.02, 0.02), 0.0, 0.6, (70, 70, 72))
+    for x in (-0.36, 0.36):
+        for z in (-0.3, 0.3):
+            foot = (x - 0.03, x + 0.03, z - 0.03, z + 0.03)
+            builder.loft(foot, (-0.03, 0.03, -0.02, 0.02), 0.0, 0.5, (78, 78, 80))
     return builder.build()
 
 
@@ -98,13 +99,13 @@ def traffic_light(variant: int, night: bool) -> Mesh:
 
 @cache
 def guard_rail(red: bool) -> Mesh:
-    """Four metres of steel rail with reflectors, along z."""
+    """Eight metres of steel rail with reflectors, along z."""
     builder = MeshBuilder()
-    for z in (-1.9, 0.1):
+    for z in (-3.9, -1.9, 0.1, 2.1):
         builder.box((-0.06, 0.06, z - 0.06, z + 0.06), 0.0, 0.7, (112, 114, 116))
-    rail = builder.box((-0.05, 0.05, -2.0, 2.0), 0.45, 0.76, (178, 182, 186))
+    rail = builder.box((-0.05, 0.05, -4.0, 4.0), 0.45, 0.76, (178, 182, 186))
     for side, x in (("left", -0.055), ("right", 0.055)):
-        builder.decal(rail[side], [(x, 0.63, -2.0), (x, 0.63, 2.0), (x, 0.58, 2.0), (x, 0.58, -2.0)], (120, 124, 128))
+        builder.decal(rail[side], [(x, 0.63, -4.0), (x, 0.63, 4.0), (x, 0.58, 4.0), (x, 0.58, -4.0)], (120, 124, 128))
         color: Color = (220, 60, 30) if red else (246, 190, 60)
         builder.decal(
             rail[side],

@@ -117,7 +117,7 @@ def _person(outfit: _Outfit, pose: _Pose, variant: int, retro: float) -> Billboa
     _tool(picture, pose)
     picture = grime(shrink(picture, _SCALE), 0.08, variant)
     picture[..., :3] = (picture[..., :3] * _side_light()).astype(np.uint8)
-    if variant % 2:
+    if variant % 2 and pose.tool != "paddle":
         picture = np.ascontiguousarray(picture[:, ::-1])
     height_m = 1.7 + 0.02 * (variant % 8)
     return Billboard(Texture(picture), height_m * _WIDTH / _HEIGHT, height_m, retro)

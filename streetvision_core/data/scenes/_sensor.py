@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -149,14 +149,15 @@ def _expose(picture: Plane, sensor: Sensor, rng: np.random.Generator) -> Pixels:
     grey = (1 - sensor.saturation) / 3
     matrix = (np.full((3, 3), grey) + sensor.saturation * np.eye(3)) * np.array(sensor.balance)[:, None] * sensor.gain
     picture = np.asarray(cv2.transform(picture, matrix), np.float32)
-    picture *= _vignette(picture.shape[0], picture.shape[1], sensor.vignette)
+    dark = _vignette(picture.shape[0], picture.shape[1], round(sensor.vignette, 1))
+    picture = np.asarray(cv2.multiply(picture, dark), np.float32)
     if sensor.blur:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sensor.blur), np.float32)
     if sensor.sharpen:
         picture += sensor.sharpen * (picture - np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.2)))
-    picture += np.float32(sensor.noise) * grain(picture.shape, rng)
-    # clip first: a tone curve has no root of a negative number
-    levels = np.asarray(cv2.convertScaleAbs(np.maximum(picture, 0)), np.uint8)
+    noisy = cv2.scaleAdd(grain(picture.shape, rng), sensor.noise, picture)
+    # whole numbers before the tone curve, which then is a table
+    levels = np.asarray(cv2.convertScaleAbs(noisy), np.uint8)
     curve = (255 * (np.arange(256) / 255) ** sensor.gamma).astype(np.uint8)
     toned = np.asarray(cv2.LUT(levels, curve), np.uint8)
     return jpeg(toned, sensor.quality)
@@ -169,18 +170,20 @@ def jpeg(pixels: Pixels, quality: int) -> Pixels:
     return np.ascontiguousarray(np.asarray(decoded, np.uint8)[..., ::-1])
 
 
+@lru_cache(maxsize=16)
 def _vignette(height: int, width: int, strength: float) -> Plane:
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    return np.asarray((1 - strength * (x * x + y * y) / 2)[..., None], np.float32)
+    return np.asarray((1 - strength * (x * x + y * y) / 2)[..., None].repeat(3, axis=2), np.float32)
 
 
 def grain(shape: tuple[int, ...], rng: np.random.Generator) -> Plane:
     """Sensor noise [H, W, 3], deviation about 1: cut at random from one fixed tile, for speed."""
     tile = _grain_tile()
-    y, x = int(rng.integers(tile.shape[0])), int(rng.integers(tile.shape[1]))
     height, width = shape[:2]
-    if y + height <= tile.shape[0] and x + width <= tile.shape[1]:
+    spare = tile.shape[0] - height, tile.shape[1] - width
+    y, x = (int(rng.integers(room + 1)) if room >= 0 else 0 for room in spare)
+    if min(spare) >= 0:
         return tile[y : y + height, x : x + width]
     rows, columns = (np.arange(height) + y) % tile.shape[0], (np.arange(width) + x) % tile.shape[1]
     return np.asarray(tile[rows][:, columns], np.float32)

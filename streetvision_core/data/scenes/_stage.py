@@ -77,8 +77,21 @@ def build_world(
     if draft.lamps:
         light = light.with_lamps(np.array(draft.lamps))
     kind = {"town": 2, "suburb": 1, "country": 0, "highway": 1}[section.setting]
+    wear = float(stream(seed, 12).uniform(0.035, 0.1))
     outline = 3 * int(stream(seed, 6).integers(4)) + kind
-    return World(seed, road, items, tuple(draft.patches), light, draw_lens(stream(seed, 5)), way, speed, outline)
+    return World(
+        seed,
+        road,
+        items,
+        tuple(draft.patches),
+        tuple(draft.cracks),
+        light,
+        draw_lens(stream(seed, 5)),
+        way,
+        speed,
+        outline,
+        wear,
+    )
 
 
 def _enter_zone(draft: Draft, zone_at: float, lane: float) -> tuple[tuple[float, float], ...]:
@@ -123,4 +136,7 @@ def hunt_place(rng: np.random.Generator, modes: Collection[FailureMode]) -> floa
         return float(rng.uniform(38, 62))
     if "occlusion" in modes:
         return float(rng.uniform(14, 36))
+    if rng.random() < 0.35:
+        # before the zone, where the advance signs stand
+        return float(rng.uniform(25, 75))
     return float(rng.uniform(-22, 42))

@@ -10,7 +10,7 @@ import numpy as np
 from streetvision_core.data.scenes import _buildings, _furniture, _nature, _people, _vehicles
 from streetvision_core.data.scenes._atlas import load_signs, sign_names
 from streetvision_core.data.scenes._road import WHITE
-from streetvision_core.data.scenes._world import Draft, Patch
+from streetvision_core.data.scenes._world import Crack, Draft, Patch
 
 AHEAD: Final = 190.0
 """Metres beyond the end of the drive that are filled."""
@@ -21,6 +21,7 @@ def fill(draft: Draft) -> None:
     _SETTINGS[draft.road.section.setting](draft)
     _signs(draft)
     _repairs(draft)
+    _cracks(draft)
     _traffic(draft)
 
 
@@ -183,7 +184,7 @@ def _country(draft: Draft) -> None:
 
 def _rails(draft: Draft, d: float) -> None:
     shape = _furniture.guard_rail(draft.chance(0.4))
-    for s in np.arange(-10.0, _end(draft), 4.0):
+    for s in np.arange(-10.0, _end(draft), 8.0):
         draft.add(shape, float(s), d, backdrop=True)
 
 
@@ -198,7 +199,7 @@ def _highway(draft: Draft) -> None:
         edge = section.right if side > 0 else section.left
         if draft.chance(0.6):
             _rails(draft, edge + side * 0.6)
-        _scatter(draft, edge + side * 6, edge + side * 30, draft.uniform(0.03, 0.4))
+        _scatter(draft, edge + side * 6, edge + side * 30, draft.uniform(0.03, 0.25))
     if draft.chance(0.4):
         _lamps(draft, 1, section.right + 1.2)
 
@@ -238,6 +239,27 @@ def _repairs(draft: Draft) -> None:
         color = (section.asphalt[0] * tone, section.asphalt[1] * tone, section.asphalt[2] * tone)
         patch = Patch(s, s + draft.uniform(1.5, 12), d, min(section.right, d + draft.uniform(0.6, 2.5)), color)
         draft.patches.insert(0, patch)
+
+
+def _cracks(draft: Draft) -> None:
+    """Tar snakes along and across the lanes, and the joints of the pavement."""
+    section = draft.road.section
+    tar = (0.62 * section.asphalt[0], 0.62 * section.asphalt[1], 0.64 * section.asphalt[2])
+    for _ in range(int(draft.rng.poisson(draft.uniform(0, 0.12) * (draft.road.length + 50)))):
+        s, d = draft.uniform(2, draft.road.length + 50), draft.uniform(section.left + 0.5, section.right - 0.5)
+        along = draft.chance(0.5)
+        steps = np.arange(8) * (1.1 if along else 0.12)
+        drift = np.cumsum(draft.rng.normal(0, 0.09 if along else 0.02, 8)) + (0 if along else np.arange(8) * 0.45)
+        points = tuple((s + float(a), float(np.clip(d + b, section.left, section.right)))
+                       for a, b in zip(steps, drift, strict=True))  # fmt: skip
+        draft.cracks.append(Crack(points, draft.uniform(0.02, 0.06), tar))
+    if section.walk:
+        for s in np.arange(1.0, draft.road.length + 40, 2.0):
+            for a, b in (
+                (section.right + 0.2, section.right + section.walk),
+                (section.left - section.walk, section.left - 0.2),
+            ):
+                draft.cracks.append(Crack(((float(s), a), (float(s), b)), 0.02, (128, 124, 118)))
 
 
 def _traffic(draft: Draft) -> None:

@@ -11,16 +11,12 @@ import numpy as np
 
 from streetvision_core.data.scenes._camera import NEAR, Array, Camera
 from streetvision_core.data.scenes._canvas import FIRST_DEVICE, NOTHING, SCENERY, Canvas
-from streetvision_core.data.scenes._ground import (
-    cast_shadows,
-    light_ground,
-    paint_ground,
-    paint_horizon,
-    paint_sky,
-)
+from streetvision_core.data.scenes._ground import paint_ground
 from streetvision_core.data.scenes._light import Light
 from streetvision_core.data.scenes._mesh import Billboard
+from streetvision_core.data.scenes._relight import cast_shadows, light_ground
 from streetvision_core.data.scenes._road import Road
+from streetvision_core.data.scenes._sky import paint_horizon, paint_sky
 from streetvision_core.data.scenes._world import Item, World
 from streetvision_core.types import Box, Pixels
 
@@ -37,6 +33,8 @@ MIN_BRIGHT: Final = 17.0
 """By night, a device darker than this on average, of 255, is not labelled for the same reason."""
 
 _FARTHEST: Final = 230.0
+_SPECK: Final = 4.0
+"""Canvas pixels below which scenery is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +90,9 @@ def look(world: World, width: int, height: int, seconds: float = 0.0) -> Look:
     placed = place_items(world.items, world.road, camera, s, seconds)
     paint_sky(canvas, camera, world.light, world.seed)
     paint_horizon(canvas, camera, world.light, world.skyline, world.road.section.verge)
-    paint_ground(canvas, camera, world.road, world.patches, s)
-    shading = [(p.item, p.position, p.heading) for p in placed if p.item.shadow and p.key < 90]
-    light_ground(canvas, camera, world.light, cast_shadows(camera, world.light, shading), 0.05)
+    paint_ground(canvas, camera, world, s)
+    shading = [(p.item, p.position, p.heading) for p in placed if p.item.shadow and p.key < 70]
+    light_ground(canvas, camera, world.light, cast_shadows(camera, world.light, shading), world.wear)
     painted = paint_items(canvas, camera, world.light, placed)
     _bonnet(canvas, camera, world)
     sightings = tuple(measure(canvas, camera, world.light, device) for device in painted)
@@ -125,6 +123,8 @@ def _in_view(item: Item, position: Array, heading: float, camera: Camera, seen: 
     if seen[2] < -radius or abs(seen[0]) > (seen[2] + radius) * camera.width / 2 / camera.focal + radius * 1.5:
         return None
     key = float(seen[2])
+    if item.label is None and max(size[0], size[1]) * camera.focal < _SPECK * key:
+        return None
     if item.backdrop:
         along = abs(np.cos(heading) * camera.rotation[2][2] + np.sin(heading) * camera.rotation[2][0])
         key += float(size[2]) / 2 * along

@@ -53,6 +53,15 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class Crack:
+    """A thin dark line on the ground: (s, d) points, width in metres."""
+
+    points: tuple[tuple[float, float], ...]
+    width: float
+    color: Color
+
+
+@dataclass(frozen=True, slots=True)
 class Lens:
     """How the dashcam sits and sees.
 
@@ -82,22 +91,26 @@ class World:
         road: the road.
         items: everything that stands or moves.
         patches: painted or dug pieces of ground, in painting order.
+        cracks: lines of tar and joints of pavements.
         light: weather.
         lens: the camera.
         way: (s, d) knots of the camera's path, metres.
         speed: of the camera, metres per second.
         skyline: number of the horizon's outline.
+        wear: unevenness of the asphalt's brightness.
     """
 
     seed: int
     road: Road
     items: tuple[Item, ...]
     patches: tuple[Patch, ...]
+    cracks: tuple[Crack, ...]
     light: Light
     lens: Lens
     way: tuple[tuple[float, float], ...]
     speed: float
     skyline: int
+    wear: float
 
     def offset(self, s: float) -> float:
         """Where across the road the camera drives at s."""
@@ -113,6 +126,7 @@ class Draft:
     night: bool = False
     items: list[Item] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
+    cracks: list[Crack] = field(default_factory=list)
     lamps: list[Array] = field(default_factory=list)
 
     def add(

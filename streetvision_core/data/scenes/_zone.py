@@ -126,6 +126,7 @@ def _line(draft: Draft, kind: tuple[Shape, DeviceClass], start: tuple[float, flo
 
 def _work_area(draft: Draft, s0: float, s1: float, d0: float, d1: float) -> None:
     """Machines, workers, a dug-up patch, heaps and a barrier or fence across the head."""
+    section = draft.road.section
     low, high = min(d0, d1), max(d0, d1)
     middle, room = (low + high) / 2, high - low
     if draft.chance(0.65):
@@ -147,6 +148,9 @@ def _work_area(draft: Draft, s0: float, s1: float, d0: float, d1: float) -> None
         draft.add(_nature.heap(draft.pick(3)), draft.uniform(s0 + 2, s1), middle)
     if draft.chance(0.55):
         _head_barrier(draft, s0, low, high)
+        if section.region == "us" and draft.chance(0.5):
+            name = ("lane-closed", "detour", "road-closed", "road-closed-local", "works-go-left")[draft.pick(5)]
+            temporary_sign(draft, name, s0 - 0.6, middle)
 
 
 def _head_barrier(draft: Draft, s: float, low: float, high: float) -> None:
@@ -214,11 +218,12 @@ def _sidewalk(draft: Draft, s0: float) -> Zone:
     section = draft.road.section
     d, outer = section.right - 0.2, section.right + max(section.walk, 2.0)
     fence = "fence-eu" if section.region == "eu" else "fence"
-    shape = _channelizers.barrier(draft.choose(_channelizers.BARRIER_KINDS[fence if draft.chance(0.6) else "wall"]))
-    width = float(shape.high[0] - shape.low[0])
+    kinds = _channelizers.BARRIER_KINDS[fence if draft.chance(0.6) else "wall"]
+    pair = _channelizers.barrier_pair(draft.choose(kinds))
+    width = float(pair[0].high[0] - pair[0].low[0])
     count = 3 + draft.pick(7)
     for number in range(count):
-        draft.add(shape, s0 + 1 + (number + 0.5) * width, d, -np.pi / 2, 0.0, "barrier")
+        draft.add(pair[number % 2], s0 + 1 + (number + 0.5) * width, d, -np.pi / 2, 0.0, "barrier")
     draft.add(
         _channelizers.barrier(draft.choose(_channelizers.BARRIER_KINDS[section.region])),
         s0,
@@ -307,12 +312,12 @@ def _walls(draft: Draft, s0: float) -> Zone:
     """A long run of walls beside the lanes, as at a big site."""
     section = draft.road.section
     d = section.lanes_end + 0.5
-    shape = _channelizers.barrier(draft.choose(_channelizers.BARRIER_KINDS["wall"]))
-    width = float(shape.high[0] - shape.low[0])
+    pair = _channelizers.barrier_pair(draft.choose(_channelizers.BARRIER_KINDS["wall"]))
+    width = float(pair[0].high[0] - pair[0].low[0])
     count = int(draft.uniform(40, 90) / width)
     for number in range(count):
         slip = max(0.0, 1.5 - number * 0.4)
-        draft.add(shape, s0 + number * (width + 0.08), d + slip, -np.pi / 2 + 0.0, 0.0, "barrier")
+        draft.add(pair[number % 2], s0 + number * (width + 0.08), d + slip, -np.pi / 2 + 0.0, 0.0, "barrier")
     _warn(draft, s0)
     _line(draft, channelizer(draft), (s0 - 10, section.right), (s0, d), 3.0)
     _work_area(draft, s0 + 15, s0 + count * width, d + 0.8, d + 4.5)
