@@ -26,10 +26,19 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def find_home() -> Path:
+    """The checkout that the working folder lies in, so that a notebook finds the same workspace as the terminal."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "streetvision_core").is_dir() and (folder / "pyproject.toml").is_file():
+            return folder
+    return here
+
+
 class Paths(_Section):
     """Where the workspace lies; relative paths count from `home`."""
 
-    home: Path = Path()
+    home: Path = Field(default_factory=find_home)
     data: Path = Path("data")
     reports: Path = Path("reports")
     streets: Path = Path("../shared/streets")
@@ -67,7 +76,7 @@ class CascadeSettings(_Section):
     policy: Literal["certified", "plan"] = "certified"
     alpha: float = Field(0.05, gt=0, lt=0.5)
     delta: float = Field(0.05, gt=0, lt=0.5)
-    ocr_min_width_pixels: int = Field(480, gt=0)
+    ocr_min_width_pixels: int = Field(640, gt=0, description="narrower frames hold no readable text")
 
 
 class TrainingSettings(_Section):
@@ -76,8 +85,6 @@ class TrainingSettings(_Section):
     learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
     weight_decays: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
     epochs: int = Field(60, ge=1)
-    stream_cap_per_day: int = Field(400, ge=0, description="most mined frames a day may add to the training set")
-    stream_cap_per_group: int = Field(10, ge=1)
 
 
 class MiningSettings(_Section):

@@ -1,0 +1,175 @@
+"""The cascade at work: a batch of frames through stage 1, what remains through stage 2, and so on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+
+from streetvision_core.cascade.calibration import CascadeCalibration
+from streetvision_core.cascade.decisions import Decisions, State, decide
+from streetvision_core.cascade.policy import Policy, get_policy
+from streetvision_core.cascade.stages import StageAdapter, StageSet, build_stages
+from streetvision_core.data.table import FeatureTable
+from streetvision_core.models.evidence import vector
+from streetvision_core.models.factory import ModelSet, load_models
+from streetvision_core.models.head import Head
+from streetvision_core.settings import Settings
+from streetvision_core.types import STAGES, Evidence, Frame, Verdict
+
+_log = structlog.get_logger()
+
+
+class Cascade:
+    """Answers frames.
+
+    Args:
+        models: the profile's models.
+        head: stage 1's head.
+        calibration: what was learned on CALIBRATE for this head.
+        policy: decides who ends where.
+        version: name of the model version, written into each verdict.
+        ocr_min_width_pixels: narrower frames are not read.
+
+    Raises:
+        PreprocessMismatchError: head, calibration and models are not of one make.
+    """
+
+    def __init__(
+        self,
+        models: ModelSet,
+        head: Head,
+        calibration: CascadeCalibration,
+        policy: Policy,
+        version: str,
+        ocr_min_width_pixels: int = 640,
+    ) -> None:
+        calibration.check(head.backbone, head.preprocessing)
+        head.check(models.backbone.name, models.preprocessor.name)
+        self.head, self.calibration, self.policy, self.version = head, calibration, policy, version
+        self._stages = build_stages(models, head, ocr_min_width_pixels)
+
+    @classmethod
+    def from_version(cls, folder: Path, settings: Settings, models: ModelSet | None = None) -> Cascade:
+        """Loads a model version.
+
+        Args:
+            folder: holds head.safetensors, head.json and calibration.json; its name is the version's.
+            settings: profile and policy.
+            models: loaded models to share; None loads the profile's.
+
+        Raises:
+            CalibrationError: the calibration is missing or broken.
+        """
+        head = Head.load(folder, backbone=settings.models.backbone, preprocessing=settings.models.preprocessing)
+        return cls(
+            models=models if models is not None else load_models(settings),
+            head=head,
+            calibration=CascadeCalibration.load(folder),
+            policy=get_policy(settings.cascade.policy),
+            version=folder.name,
+            ocr_min_width_pixels=settings.cascade.ocr_min_width_pixels,
+        )
+
+    @property
+    def stages(self) -> StageSet:
+        """What is there and what is absent."""
+        return self._stages
+
+    def predict(self, frames: Sequence[Frame], deadline_seconds: float | None = None) -> list[Verdict]:
+        """Answers a batch.
+
+        A frame on which a stage fails keeps the evidence it has and the batch goes on; if stage 1 fails, the answer is
+        the share of road work in CALIBRATE, uncertified and without evidence.
+
+        Args:
+            frames: N images.
+            deadline_seconds: no stage is started later than this; the best evidence so far answers then.
+
+        Returns:
+            N verdicts in order.
+        """
+        started = time.perf_counter()
+        state = State.start(len(frames), self.policy.name, self.calibration)
+        evidence: list[tuple[Evidence, ...]] = [()] * len(frames)
+        seconds = np.zeros(len(frames))
+        for adapter in self._stages.present:
+            if not self.policy.wants(adapter.stage, self.calibration):
+                continue
+            if deadline_seconds is not None and time.perf_counter() - started > deadline_seconds:
+                break
+            todo = [i for i, frame in enumerate(frames) if self._goes_on(i, frame, adapter, state)]
+            for i, seen in _run(adapter, frames, evidence, todo).items():
+                evidence[i] = (*evidence[i], seen)
+            done = np.array([i for i in todo if any(e.stage == adapter.stage for e in evidence[i])], np.int64)
+            self._rule(adapter, done, evidence, state)
+            seconds[todo] = time.perf_counter() - started
+        return [self._verdict(i, state, evidence[i], float(seconds[i])) for i in range(len(frames))]
+
+    def _goes_on(self, i: int, frame: Frame, adapter: StageAdapter, state: State) -> bool:
+        """Later stages build on the classifier's logit, so a frame it failed on ends there."""
+        began = adapter.stage == "classifier" or bool(state.ran[i, 0])
+        return began and not state.ended[i] and adapter.takes(frame)
+
+    def _rule(
+        self,
+        adapter: StageAdapter,
+        rows: np.ndarray[Any, np.dtype[np.int64]],
+        evidence: list[tuple[Evidence, ...]],
+        state: State,
+    ) -> None:
+        if not len(rows):
+            return
+        logits = np.array([evidence[i][0].scores["logit"] for i in rows])
+        vectors = np.stack([vector(evidence[i]) for i in rows])
+        state.apply(adapter.stage, rows, logits, vectors, self.calibration, self.policy)
+
+    def _verdict(self, i: int, state: State, evidence: tuple[Evidence, ...], seconds: float) -> Verdict:
+        return Verdict(
+            p_roadwork=float(state.p[i]),
+            exit_stage=STAGES[state.exit_stage[i]],
+            certified=bool(state.certified[i]),
+            evidence=evidence,
+            model_version=self.version,
+            policy=self.policy.name,
+            seconds=seconds,
+        )
+
+
+def predict_table(table: FeatureTable, head: Head, calibration: CascadeCalibration, policy: Policy | str) -> Decisions:
+    """The decisions the cascade would make on the frames of a table, from stored features and evidence.
+
+    Args:
+        table: features and evidence of N rows.
+        head: stage 1's head.
+        calibration: for this head.
+        policy: a policy or its name.
+
+    Raises:
+        PreprocessMismatchError: the table, the head and the calibration are not of one make.
+    """
+    head.check(table.backbone, table.preprocessing)
+    calibration.check(head.backbone, head.preprocessing)
+    chosen = get_policy(policy) if isinstance(policy, str) else policy
+    return decide(head.predict_logit(table.features), table.evidence, calibration, chosen)
+
+
+def _run(
+    adapter: StageAdapter, frames: Sequence[Frame], evidence: Sequence[tuple[Evidence, ...]], todo: list[int]
+) -> dict[int, Evidence]:
+    """Runs a stage on a batch; if the batch fails, frame by frame, leaving out those that fail alone."""
+    if not todo:
+        return {}
+    try:
+        found = adapter.run([frames[i] for i in todo], [evidence[i] for i in todo])
+        return dict(zip(todo, found, strict=True))
+    except Exception as error:
+        if len(todo) == 1:
+            _log.warning("stage failed", stage=adapter.stage, source=frames[todo[0]].source, error=repr(error))
+            return {}
+    alone = [_run(adapter, frames, evidence, [i]) for i in todo]
+    return {i: seen for one in alone for i, seen in one.items()}

@@ -1,0 +1,57 @@
+"""The application: its commands, and the one place where a named error becomes an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from streetvision_core import __version__
+from streetvision_core.cli import _learning, _loop, _predict, _serving, _workspace
+from streetvision_core.cli._output import NAMED_ERROR, configure_logs, emit, say
+from streetvision_core.errors import StreetVisionError
+
+app = typer.Typer(
+    name="streetvision",
+    help="Tells whether a street image shows road work, and gets better every day.",
+    epilog="Examples:  streetvision predict photos/   ·   streetvision daily --demo   ·   streetvision doctor",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for room in (_predict, _learning, _loop, _serving, _workspace):
+    room.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, on stderr.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    configure_logs(verbose)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except StreetVisionError as error:
+        if "--json" in sys.argv:
+            emit(error.to_dict())
+        say(f"[bold red]{type(error).__name__}[/]: got {error.got}")
+        say(f"  allowed: {error.allowed}")
+        say(f"  do:      {error.action}")
+        sys.exit(NAMED_ERROR)
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

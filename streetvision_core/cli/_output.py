@@ -1,0 +1,39 @@
+"""How the command talks: answers on stdout, everything else on stderr, one exit code per outcome."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any, Final
+
+import structlog
+from rich.console import Console
+
+OK: Final = 0
+NAMED_ERROR: Final = 1
+PARTLY: Final = 3
+"""Done, but some inputs could not be read, or a step of the loop failed."""
+
+stderr = Console(stderr=True)
+stdout = Console()
+
+
+def configure_logs(verbose: bool) -> None:
+    """Logs go to stderr, so that stdout holds nothing but answers."""
+    level = logging.DEBUG if verbose else logging.WARNING
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=level, stream=sys.stderr)
+
+
+def emit(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, default=str) + "\n")
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr."""
+    stderr.print(text, highlight=False)

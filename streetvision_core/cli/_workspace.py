@@ -1,0 +1,90 @@
+"""`streetvision doctor`, `history`, `rollback`, `schedule`: the house itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streetvision_core.cli._learning import Json, Profile
+from streetvision_core.cli._output import NAMED_ERROR, OK, emit, say, stdout
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command(epilog="Example:  streetvision doctor --json")(doctor)
+    app.command(epilog="Example:  streetvision history")(history)
+    app.command(epilog='Example:  streetvision rollback --by anna --reason "worse on the new camera"')(rollback)
+    app.command(epilog="Example:  streetvision schedule --out /etc/streetvision")(schedule)
+
+
+def doctor(profile: Profile = "", as_json: Json = False) -> None:
+    """Checks the machine, the installation and the workspace, and says what to do."""
+    from streetvision_core.ops.doctor import doctor as examine
+    from streetvision_core.settings import load_settings
+
+    settings = load_settings(profile or None)
+    report = examine(settings)
+    if as_json:
+        emit({**report.to_dict(), "settings": settings.model_dump(mode="json")})
+    else:
+        from rich.table import Table
+
+        table = Table(show_lines=False)
+        for name in ("check", "state", "found", "do"):
+            table.add_column(name, overflow="fold")
+        colours = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+        for check in report.checks:
+            state = f"[{colours[check.status]}]{check.status}[/]"
+            table.add_row(check.name, state, check.found, check.action if check.status != "ok" else "")
+        stdout.print(table)
+    raise typer.Exit(NAMED_ERROR if report.exit_code else OK)
+
+
+def history(profile: Profile = "", as_json: Json = False) -> None:
+    """What served when, and why."""
+    from streetvision_core.registry.versions import open_registry
+    from streetvision_core.settings import load_settings
+
+    events = open_registry(load_settings(profile or None)).history()
+    if as_json:
+        emit([event.to_dict() for event in events])
+        return
+    for event in events:
+        say(f"{event.to_dict()['at']}  [bold]{event.action:9}[/] {event.version}  ({event.by}) {event.reason}")
+    if not events:
+        say("no version has served yet; run: streetvision daily --demo")
+
+
+def rollback(
+    by: Annotated[str, typer.Option(help="Who decides.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the history.")],
+    to: Annotated[str, typer.Option(help="A version that has served; empty takes the one before.")] = "",
+    profile: Profile = "",
+) -> None:
+    """Makes an earlier champion serve again."""
+    from streetvision_core.registry.versions import open_registry
+    from streetvision_core.settings import load_settings
+
+    event = open_registry(load_settings(profile or None)).rollback(by, reason, to or None)
+    say(f"{event.version} serves again")
+
+
+def schedule(
+    out: Annotated[Path | None, typer.Option(help="Write the files into this folder; else print them.")] = None,
+    profile: Profile = "",
+) -> None:
+    """The cron line, systemd units and PM2 file that run this checkout every night."""
+    from streetvision_core.ops.render import render_schedules, write_schedules
+    from streetvision_core.settings import load_settings
+
+    settings = load_settings(profile or None)
+    texts = render_schedules(settings.paths.home.resolve(), Path(sys.executable))
+    if out is not None:
+        for path in write_schedules(out, texts):
+            say(f"wrote {path}")
+        return
+    for name, text in texts.items():
+        typer.echo(f"# --- {name}\n{text}")

@@ -1,0 +1,38 @@
+"""What the notebooks show: pictures, charts and small tables; labelled axes, colours safe for colour-blind eyes."""
+
+from streetvision_core.loop.plots._charts import (
+    comparison,
+    compression,
+    hardness,
+    leaderboard,
+    modes,
+    projection,
+    splits,
+    traffic,
+    week,
+)
+from streetvision_core.loop.plots._pictures import boxes, eras, gallery, mined, photos, picture, strip, synthetic
+from streetvision_core.loop.plots._tables import compression_table, policy_table, table_summary
+
+__all__ = [
+    "boxes",
+    "comparison",
+    "compression",
+    "compression_table",
+    "eras",
+    "gallery",
+    "hardness",
+    "leaderboard",
+    "mined",
+    "modes",
+    "photos",
+    "picture",
+    "policy_table",
+    "projection",
+    "splits",
+    "strip",
+    "synthetic",
+    "table_summary",
+    "traffic",
+    "week",
+]

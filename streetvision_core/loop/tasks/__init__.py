@@ -1,0 +1,60 @@
+"""The work of a day, one function per thing a notebook does; each can run alone on a new workspace."""
+
+from dataclasses import asdict as as_dict
+
+from streetvision_core.data.observe import boxes_of
+from streetvision_core.loop.tasks import sections
+from streetvision_core.loop.tasks.champion import ensure_champion, load_cascade
+from streetvision_core.loop.tasks.day import Day, open_day
+from streetvision_core.loop.tasks.evaluation import (
+    challenger_report,
+    evaluate_champion,
+    evaluate_photos,
+    evaluation_text,
+)
+from streetvision_core.loop.tasks.mining import load_mined, mine
+from streetvision_core.loop.tasks.photos import classify_photos
+from streetvision_core.loop.tasks.promotion import hold_contest, learned_from, promote_or_refuse
+from streetvision_core.loop.tasks.quantization import quantize_backbone
+from streetvision_core.loop.tasks.queries import answer_demo_stream, queries_of
+from streetvision_core.loop.tasks.story import build_story, show, tell
+from streetvision_core.loop.tasks.synthesis import plan_synthesis, synthesize
+from streetvision_core.loop.tasks.tables import heldout_table, learning_table, real_table
+from streetvision_core.loop.tasks.training import calibrate_challenger, train_challenger
+from streetvision_core.loop.tasks.week import build_week
+from streetvision_core.loop.tasks.workbench import fill_workbench
+
+__all__ = [
+    "Day",
+    "answer_demo_stream",
+    "as_dict",
+    "boxes_of",
+    "build_story",
+    "build_week",
+    "calibrate_challenger",
+    "challenger_report",
+    "classify_photos",
+    "ensure_champion",
+    "evaluate_champion",
+    "evaluate_photos",
+    "evaluation_text",
+    "fill_workbench",
+    "heldout_table",
+    "hold_contest",
+    "learned_from",
+    "learning_table",
+    "load_cascade",
+    "load_mined",
+    "mine",
+    "open_day",
+    "plan_synthesis",
+    "promote_or_refuse",
+    "quantize_backbone",
+    "queries_of",
+    "real_table",
+    "sections",
+    "show",
+    "synthesize",
+    "tell",
+    "train_challenger",
+]

@@ -1,0 +1,62 @@
+"""The version that serves: made from the starter pack when there is none, loaded as a cascade."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from streetvision_core.cascade.calibrate import fit_cascade
+from streetvision_core.cascade.calibration import CascadeCalibration
+from streetvision_core.cascade.engine import Cascade
+from streetvision_core.cascade.policy import get_policy
+from streetvision_core.data.table import FeatureTable
+from streetvision_core.loop.tasks.day import Day
+from streetvision_core.loop.tasks.tables import heldout_table, real_table
+from streetvision_core.models.head import Head
+from streetvision_core.registry.versions import ModelVersion
+from streetvision_core.training.heads import train_heads
+
+
+def save_version(day: Day, head: Head, calibration: CascadeCalibration, card: Mapping[str, Any]) -> ModelVersion:
+    """Puts a head and its calibration into the registry; nothing serves it yet."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        head.save(folder)
+        calibration.save(folder)
+        return day.registry.create(folder, {"day": day.date.isoformat(), "profile": day.settings.profile, **card})
+
+
+def ensure_champion(day: Day) -> ModelVersion:
+    """The serving version; the first one is trained from the starter pack, with no champion to beat."""
+    champion = day.registry.champion()
+    if champion is not None:
+        return champion
+    table = FeatureTable.concat([real_table(), heldout_table(day)])
+    trained = train_heads(table, day.settings.training, day.settings.seed)
+    calibration = fit_cascade(table, trained.head, day.settings)
+    card = {"training": trained.to_dict(), "learned_from": "starter pack: real photos only"}
+    version = save_version(day, trained.head, calibration, card)
+    day.registry.install_first(version, by="loop")
+    return version
+
+
+def load_cascade(day: Day, policy: str | None = None) -> Cascade:
+    """The champion, checked against its manifest, as a running cascade.
+
+    Args:
+        day: the day.
+        policy: an exit policy; None takes the settings'.
+
+    Raises:
+        SettingsError: no such policy.
+        ManifestError: a file of the version differs from its manifest.
+    """
+    champion = ensure_champion(day)
+    champion.check()
+    settings = day.settings
+    if policy is not None:
+        get_policy(policy)
+        settings = settings.model_copy(update={"cascade": settings.cascade.model_copy(update={"policy": policy})})
+    return Cascade.from_version(champion.folder, settings, models=day.models)

@@ -1,0 +1,101 @@
+"""What every notebook opens first: settings, folders, registry and query log of one day."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from streetvision_core.data.observe import observe
+from streetvision_core.loop.workspace import Workspace, parse_day
+from streetvision_core.mining.querylog import QueryLog
+from streetvision_core.models.factory import ModelSet, load_models
+from streetvision_core.registry.versions import Registry, open_registry
+from streetvision_core.settings import Settings, load_settings
+from streetvision_core.types import Frame
+
+Rows = npt.NDArray[np.float32]
+
+FIRST_DAY: Final = dt.date(2026, 1, 1)
+"""Day 0 of the demo stream."""
+
+
+@dataclass(frozen=True)
+class Day:
+    """One simulated or real day of the loop.
+
+    Attributes:
+        settings: the profile in force.
+        date: the day, UTC.
+    """
+
+    settings: Settings
+    date: dt.date
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """Where files lie."""
+        return Workspace.of(self.settings)
+
+    @property
+    def folder(self) -> Path:
+        """`data/days/<date>`."""
+        return self.workspace.day_folder(self.date)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Model versions and promotions."""
+        return open_registry(self.settings)
+
+    @cached_property
+    def log(self) -> QueryLog:
+        """The query log."""
+        return QueryLog(self.workspace.data / "queries")
+
+    @property
+    def feature_store(self) -> Path:
+        """The feature store's file."""
+        return self.workspace.data / "features" / "features.sqlite"
+
+    @property
+    def number(self) -> int:
+        """Days since the project's first, which choose the demo stream's seeds."""
+        return (self.date - FIRST_DAY).days
+
+    def observe(self, frames: Sequence[Frame], caption: str) -> tuple[Rows, Rows]:
+        """Features float32 [N, D] and full evidence float32 [N, E] of frames, with a progress bar."""
+        width = self.settings.cascade.ocr_min_width_pixels
+        return observe(frames, self.models, self.feature_store, ocr_min_width_pixels=width, progress=caption)
+
+    @cached_property
+    def make(self) -> str:
+        """Short digest of everything a stored row depends on: backbone, preprocessing, detectors, their weights."""
+        models = self.models
+        names = [models.backbone.name, models.preprocessor.name, *(f"{d.name}@{d.version}" for d in models.detectors)]
+        return hashlib.sha256("|".join(names).encode()).hexdigest()[:12]
+
+    @cached_property
+    def models(self) -> ModelSet:
+        """The profile's frozen models, loaded when first used."""
+        return load_models(self.settings)
+
+
+def open_day(profile: str = "", day: str = "") -> Day:
+    """Opens a day.
+
+    Args:
+        profile: a profile's name; empty takes `SV_PROFILE`, else `embedded`.
+        day: `YYYY-MM-DD`; empty means today, UTC.
+
+    Raises:
+        SettingsError: an unknown profile or key.
+        LoopError: not a day.
+    """
+    return Day(load_settings(profile or None), parse_day(day))

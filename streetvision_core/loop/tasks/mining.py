@@ -1,0 +1,160 @@
+"""From the day's queries to labelled rows: score, choose, annotate, review, keep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from streetvision_core.data.feature_store import FeatureStore
+from streetvision_core.data.table import FeatureTable
+from streetvision_core.images.decode import decode_image
+from streetvision_core.loop.tasks.day import Day
+from streetvision_core.loop.tasks.queries import queries_of
+from streetvision_core.loop.tasks.tables import split_of_group
+from streetvision_core.mining import annotate, hardness, review
+from streetvision_core.mining.modes import tag
+from streetvision_core.mining.querylog import QueryRow
+from streetvision_core.mining.select import MinedSet, select
+from streetvision_core.models.evidence import vector
+from streetvision_core.types import FailureMode, Frame
+
+MINED_FILE: Final = "mined.npz"
+REVIEW_FILE: Final = "review.csv"
+"""The sheet as mining writes it."""
+DECISIONS_FILE: Final = "decisions.csv"
+"""The sheet as a reviewer has filled it in; mining never writes it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MinedDay:
+    """What mining made of a day.
+
+    Attributes:
+        table: all candidate rows of the day with their features.
+        hardness: their scores.
+        chosen: the rows put before the reviewer.
+        rows: the chosen queries, in the order of `chosen`.
+        labels: their final labels; None where set aside or unknown.
+        modes: their failure modes.
+    """
+
+    table: FeatureTable
+    hardness: hardness.HardnessScores
+    chosen: MinedSet
+    rows: tuple[QueryRow, ...]
+    labels: tuple[int | None, ...]
+    modes: tuple[tuple[FailureMode, ...], ...]
+
+    @property
+    def mode_counts(self) -> dict[str, int]:
+        """How many chosen frames show each failure mode, most frequent first."""
+        return dict(Counter(mode for modes in self.modes for mode in modes).most_common())
+
+    @property
+    def wrong(self) -> tuple[bool | None, ...]:
+        """Whether the champion's answer was wrong; None where the label is unknown."""
+        pairs = zip(self.rows, self.labels, strict=True)
+        return tuple(None if label is None else row.verdict.roadwork != (label == 1) for row, label in pairs)
+
+
+def mine(day: Day, *, demo: bool = True) -> MinedDay:
+    """Chooses the day's hardest queries, has them labelled and keeps them as training rows.
+
+    Writes `mined.json`, `annotations.json`, `review.csv` and `mined.npz` into the day's folder. Decisions that a person
+    has saved as `decisions.csv` are applied.
+    """
+    rows = queries_of(day, demo=demo)
+    frames = [_frame(day, row) for row in rows]
+    table = _candidates(day, rows, frames)
+    scores = hardness.score(table, hardness.Probabilities.from_verdicts([row.verdict for row in rows]))
+    settings = day.settings.mining
+    chosen = select(table, scores, settings.budget, settings, seed=day.settings.seed, known=_known(day))
+    picked = [item.row for item in chosen.items]
+    labels = _label(day, [rows[i] for i in picked], chosen)
+    mined = MinedDay(
+        table=table,
+        hardness=scores,
+        chosen=chosen,
+        rows=tuple(rows[i] for i in picked),
+        labels=labels,
+        modes=tuple(_modes(rows[i], frames[i]) for i in picked),
+    )
+    chosen.save(day.folder / "mined.json")
+    _keep(day, mined, [frames[i] for i in picked])
+    return mined
+
+
+def load_mined(day: Day, *, demo: bool = True) -> MinedDay:
+    """The day's mined set; mined now where the mining notebook has not run."""
+    return mine(day, demo=demo)
+
+
+def picture(day: Day, row: QueryRow) -> Frame:
+    """The logged image of a query."""
+    return _frame(day, row)
+
+
+def _frame(day: Day, row: QueryRow) -> Frame:
+    return decode_image(day.log.image(row.sha256), row.name, day.settings.decode)
+
+
+def _candidates(day: Day, rows: list[QueryRow], frames: list[Frame]) -> FeatureTable:
+    models = day.models
+    store = FeatureStore(day.feature_store)
+    return FeatureTable.build(
+        store.features(frames, models.backbone, models.preprocessor, progress="features of the day's queries"),
+        backbone=models.backbone.name,
+        preprocessing=models.preprocessor.name,
+        ids=[row.name for row in rows],
+        groups=[row.group for row in rows],
+        origins=[row.origin for row in rows],
+        eras=[row.era for row in rows],
+        evidence=np.stack([vector(row.verdict.evidence) for row in rows]),
+    )
+
+
+def _known(day: Day) -> np.ndarray | None:
+    """Features of what earlier days have mined; their near-duplicates are not worth a reviewer's time."""
+    folders = sorted((day.workspace.data / "days").glob("????-??-??"))
+    paths = [f / MINED_FILE for f in folders if f.name < day.date.isoformat()]
+    known = [FeatureTable.load(path).features for path in paths if path.exists()]
+    return np.concatenate(known) if known else None
+
+
+def _label(day: Day, rows: list[QueryRow], chosen: MinedSet) -> tuple[int | None, ...]:
+    why = {item.id: ", ".join(item.reasons) for item in chosen.items}
+    said = annotate.annotate(annotate.get_annotator(annotate.SCENE_TRUTH), rows, day.log.image, why=why)
+    annotate.save_annotations(day.folder / "annotations.json", said)
+    filled_in = day.folder / DECISIONS_FILE
+    decisions = review.import_csv(filled_in) if filled_in.exists() else []
+    review.export_csv(day.folder / REVIEW_FILE, said, decisions)
+    final = {label.id: label.label for label in review.apply(said, decisions)}
+    return tuple(final.get(row.name) for row in rows)
+
+
+def _modes(row: QueryRow, frame: Frame) -> tuple[FailureMode, ...]:
+    if row.modes:
+        return row.modes
+    boxes = [box for evidence in row.verdict.evidence for found in evidence.boxes.values() for box in found]
+    return tuple(sorted(tag(frame, boxes)))
+
+
+def _keep(day: Day, mined: MinedDay, frames: list[Frame]) -> None:
+    labelled = [i for i, label in enumerate(mined.labels) if label is not None]
+    rows = [mined.rows[i] for i in labelled]
+    features, evidence = day.observe([frames[i] for i in labelled], "mined frames")
+    FeatureTable.build(
+        features,
+        backbone=day.models.backbone.name,
+        preprocessing=day.models.preprocessor.name,
+        labels=[mined.labels[i] or 0 for i in labelled],
+        ids=[f"{day.date}/{row.name}" for row in rows],
+        groups=[row.group for row in rows],
+        origins=[f"stream: {row.origin}" for row in rows],
+        eras=[row.era for row in rows],
+        evidence=evidence,
+        splits=[split_of_group(row.group) for row in rows],
+    ).save(day.folder / MINED_FILE)

@@ -1,0 +1,82 @@
+"""The day's queries: rendered ones answered by the champion and logged, as the server logs real ones."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from rich.progress import track
+
+from streetvision_core.errors import LoopError
+from streetvision_core.images.decode import decode_image
+from streetvision_core.loop.tasks.champion import load_cascade
+from streetvision_core.loop.tasks.day import Day
+from streetvision_core.mining.querylog import NewQuery, QueryRow
+from streetvision_core.mining.stream import StreamQuery, day_stream
+
+_BATCH: Final = 16
+_ORIGINS: Final = ("rendered-drive", "rendered-scene")
+
+
+def answer_demo_stream(day: Day) -> int:
+    """Answers the simulated day's queries with the champion and logs them; goes on where a killed run stopped.
+
+    Returns:
+        How many queries were answered now; 0 when the day had been answered before.
+    """
+    total = day.settings.loop.queries_per_day
+    done = sum(row.origin in _ORIGINS for row in day.log.rows(day.date))
+    if done >= total:
+        return 0
+    cascade = load_cascade(day)
+    stream = islice(day_stream(day.number, total, day.settings.seed), done, None)
+    answered = done
+    for batch in track(list(_batches(stream)), description="answering the day's queries"):
+        frames = [decode_image(query.jpeg_bytes, query.group) for query in batch]
+        verdicts = cascade.predict(frames)
+        times = [_received_at(day, answered + i, total) for i in range(len(batch))]
+        day.log.append_many(
+            [
+                NewQuery(q.jpeg_bytes, verdict, q.era, q.group, q.origin, at, q.truth, q.modes)
+                for q, verdict, at in zip(batch, verdicts, times, strict=True)
+            ]
+        )
+        answered += len(batch)
+    return answered - done
+
+
+def queries_of(day: Day, *, demo: bool = True) -> list[QueryRow]:
+    """The day's logged queries.
+
+    Args:
+        day: the day.
+        demo: answer the demo stream first when the day has none, so that each notebook runs alone.
+
+    Raises:
+        LoopError: there are none and `demo` is off.
+    """
+    rows = day.log.rows(day.date)
+    unfinished = any(row.origin in _ORIGINS for row in rows) or not rows
+    if demo and unfinished and answer_demo_stream(day):
+        rows = day.log.rows(day.date)
+    if not rows:
+        raise LoopError(
+            got=f"no logged query on {day.date}",
+            allowed="at least one",
+            action="point a server at this workspace, choose another --day, or add --demo for a rendered day",
+        )
+    return rows
+
+
+def _received_at(day: Day, number: int, total: int) -> dt.datetime:
+    """Spread over the day; no query of a simulated day comes after midnight."""
+    start = dt.datetime.combine(day.date, dt.time(), dt.UTC)
+    return start + dt.timedelta(seconds=86_400 * (number + 0.5) / total)
+
+
+def _batches(stream: Iterable[StreamQuery]) -> Iterator[list[StreamQuery]]:
+    iterator = iter(stream)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch

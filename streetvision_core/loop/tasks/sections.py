@@ -1,0 +1,237 @@
+"""The sections of the day's story, made from what the tasks return."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from streetvision_core.calibration.exits import NEVER_HIGH, NEVER_LOW
+from streetvision_core.cascade.calibration import CascadeCalibration
+from streetvision_core.economics.chain_facts import FACTS
+from streetvision_core.loop.report.pictures import thumbnail
+from streetvision_core.loop.report.story import (
+    Band,
+    Bands,
+    Change,
+    Check,
+    Comparison,
+    Estimate,
+    Gate,
+    Hard,
+    HardPicture,
+    Honesty,
+    Latency,
+    RealPhotos,
+    RealRow,
+    StageExits,
+    Traffic,
+)
+from streetvision_core.loop.tasks.day import Day
+from streetvision_core.loop.tasks.mining import MinedDay, picture
+from streetvision_core.loop.tasks.promotion import Contest
+from streetvision_core.mining.querylog import QueryRow
+from streetvision_core.registry.decision import GateDecision
+from streetvision_core.scoring.confusion import Confusion
+from streetvision_core.scoring.intervals import bootstrap_decisions
+from streetvision_core.types import STAGES
+
+Doubles = npt.NDArray[np.float64]
+Metric = Callable[[Confusion], Doubles]
+
+PICTURES: Final = 18
+ABSENT_VLM: Final = "no package carries an image-text model; on this profile stage 3 is absent, not imitated"
+METRICS: Final[dict[str, tuple[Metric, bool]]] = {
+    "MCC": (Confusion.mcc, False),
+    "accuracy": (Confusion.accuracy, False),
+    "recall": (Confusion.recall, False),
+    "false alarms": (Confusion.false_alarm_rate, True),
+}
+
+
+def traffic(day: Day, rows: Sequence[QueryRow]) -> Traffic:
+    """What came in and where it left."""
+    seconds = np.array([row.verdict.seconds for row in rows]) * 1000
+    known = [row.verdict.roadwork == (row.truth == 1) for row in rows if row.truth is not None]
+    percentiles = np.percentile(seconds, [50, 95, 99])
+    return Traffic(
+        frames=len(rows),
+        said_roadwork=sum(row.verdict.roadwork for row in rows),
+        exits=tuple(_exits(stage, rows) for stage in STAGES if stage != "vlm" or day.settings.models.vlm),
+        latency=Latency(*(round(float(p), 2) for p in percentiles)),
+        correct=sum(known) if known else None,
+        sources=dict(Counter(row.origin for row in rows)),
+        eras=dict(Counter(row.era for row in rows)),
+        absent_stages={} if day.settings.models.vlm else {"vlm": ABSENT_VLM},
+    )
+
+
+def hard(day: Day, mined: MinedDay) -> Hard:
+    """The mined frames, the hardest as pictures."""
+    order = np.argsort([-item.hardness for item in mined.chosen.items], kind="stable")[:PICTURES]
+    return Hard(
+        mined=len(mined.rows),
+        pictures=tuple(_picture(day, mined, int(i)) for i in order),
+        modes=mined.mode_counts,
+        reasons=mined.chosen.reason_counts(),
+        reviewer="the renderer's own truth stands in for a human reviewer; nobody has looked at these frames",
+    )
+
+
+def change(contest: Contest, learned_from: str) -> Change:
+    """Champion against challenger on the TEST rows, rendered and real."""
+    return Change(
+        champion=contest.champion.name,
+        challenger=contest.challenger.name,
+        comparisons=tuple(
+            compare(contest, name, rendered) for rendered in (True, False) for name in METRICS if len(contest.test)
+        ),
+        learned_from=learned_from,
+    )
+
+
+def compare(contest: Contest, metric: str, rendered: bool) -> Comparison:
+    """One metric on the rendered or the real TEST rows, with intervals over groups."""
+    mask = contest.rows_of(rendered)
+    groups = [group for group, chosen in zip(contest.test.groups, mask, strict=True) if chosen]
+    fn, lower_is_better = METRICS[metric]
+    y = contest.test.labels[mask]
+    estimates = [estimate(fn, says.p[mask], y, groups) for says in (contest.champion_says, contest.challenger_says)]
+    return Comparison(
+        metric=metric,
+        data="rendered, held out" if rendered else "real photos, TEST",
+        n=int(mask.sum()),
+        champion=estimates[0],
+        challenger=estimates[1],
+        groups=len(set(groups)),
+        lower_is_better=lower_is_better,
+    )
+
+
+def estimate(fn: Metric, p: Doubles, y: npt.NDArray[np.int8], groups: Sequence[str]) -> Estimate:
+    """A metric with its 95 % interval by bootstrap over groups; None where it is not defined."""
+    interval = bootstrap_decisions(fn, p, y, list(groups))
+    values = (interval.point, interval.low, interval.high)
+    point, low, high = (round(v, 4) if np.isfinite(v) else None for v in values)
+    return Estimate(point, low, high)
+
+
+def bands(day: Day, calibration: CascadeCalibration) -> Bands:
+    """The exit bands, and for stages without one why."""
+    told = [
+        Band(
+            stage=stage,
+            certified=band.certified,
+            low=band.low if band.low > NEVER_LOW else None,
+            high=band.high if band.high < NEVER_HIGH else None,
+            coverage=round(band.coverage, 4),
+            exits=band.n_exits,
+            errors=band.n_errors,
+            reason=band.reason,
+        )
+        for stage, band in calibration.bands.items()
+    ]
+    told += [Band(stage=stage, certified=False, reason=reason) for stage, reason in calibration.absent.items()]
+    settings = day.settings.cascade
+    note = "One frame per group of CALIBRATE was tested: real photos and held-out rendered scenes."
+    return Bands(settings.alpha, settings.delta, tuple(told), note)
+
+
+def gate(decision: GateDecision) -> Gate:
+    """The decision, every condition with its number."""
+    numbers = decision.numbers
+    if "superiority" not in numbers:
+        return Gate(decision.promote, decision.reasons)
+    votes = numbers["superiority"]
+    checks = [
+        Check(
+            name="Superior overall",
+            measured=f"p = {votes['p_value']:.2g}; {votes['better']} groups better, {votes['worse']} worse",
+            needed=f"exact one-sided McNemar p <= {decision.protocol['alpha']:g}",
+            passed=votes["passed"],
+            meaning="each group of frames has one vote",
+        ),
+        *(
+            Check(
+                name=f"No worse: {origin['origin']}",
+                measured=f"{origin['extra_errors']:+d} errors over {origin['rows']} rows of {origin['groups']} groups",
+                needed=(
+                    f"loss at most {decision.protocol['margin']:.0%}, proved"
+                    if origin["kind"] == "test"
+                    else f"no more than {decision.protocol['margin']:.0%} of the rows (a guard, too few groups to test)"
+                ),
+                passed=origin["passed"],
+                meaning=origin["reason"],
+            )
+            for origin in numbers["origins"]
+        ),
+    ]
+    return Gate(decision.promote, decision.reasons, tuple(checks))
+
+
+def real_photos(contest: Contest, promoted: bool) -> RealPhotos:
+    """The serving version on real TEST photos, pooled and by origin."""
+    says = contest.challenger_says if promoted else contest.champion_says
+    mask = contest.rows_of(rendered=False)
+    origins = np.array(contest.test.origins)
+    names = [None, *sorted(set(origins[mask]))]
+    rows = [_real_row(contest, says.p, mask if name is None else mask & (origins == name), name) for name in names]
+    note = (
+        "TEST rows of the starter pack: features of real photos and their era variants; no photo lies in the repository"
+    )
+    return RealPhotos(tuple(rows), note)
+
+
+def honesty(day: Day) -> Honesty:
+    """What stands behind the numbers."""
+    return Honesty(
+        known=tuple(f"{fact.statement} ({fact.source})" for fact in FACTS if fact.status == "known"),
+        measured=(
+            "every figure on this page comes from this run; intervals are 95 %, by bootstrap over independent groups",
+        ),
+        estimated=(
+            "the queries of a demo day are rendered and so are their labels: figures on them speak of the rendered "
+            "world, not of streets",
+        ),
+        unknown=(
+            *(() if day.settings.models.vlm else (f"what stage 3 would add: {ABSENT_VLM}",)),
+            "how well it does on the validators' own images, which are not public here",
+        ),
+    )
+
+
+def _exits(stage: str, rows: Sequence[QueryRow]) -> StageExits:
+    seconds = [row.verdict.seconds for row in rows if row.verdict.exit_stage == stage]
+    return StageExits(stage, len(seconds), round(float(np.median(seconds)) * 1000, 2) if seconds else None)  # type: ignore[arg-type]
+
+
+def _picture(day: Day, mined: MinedDay, i: int) -> HardPicture:
+    row = mined.rows[i]
+    return HardPicture(
+        jpeg_base64=thumbnail(picture(day, row).pixels, 300),
+        source=f"{row.origin} ({row.era})",
+        p_roadwork=row.verdict.p_roadwork,
+        stage=row.verdict.exit_stage,
+        reason=", ".join(mined.chosen.items[i].reasons),
+        truth=mined.labels[i],  # type: ignore[arg-type]
+        modes=mined.modes[i],
+    )
+
+
+def _real_row(contest: Contest, p: Doubles, mask: npt.NDArray[np.bool_], name: str | None) -> RealRow:
+    y = contest.test.labels[mask]
+    groups = [group for group, chosen in zip(contest.test.groups, mask, strict=True) if chosen]
+    told = {metric: estimate(fn, p[mask], y, groups) for metric, (fn, _) in METRICS.items()}
+    both = 0 < y.sum() < len(y)
+    return RealRow(
+        origin=name or "all real photos",
+        n=int(mask.sum()),
+        accuracy=told["accuracy"],
+        recall=told["recall"] if y.any() else None,
+        false_alarms=told["false alarms"] if not y.all() else None,
+        mcc=told["MCC"] if both else None,
+        groups=len(set(groups)),
+    )

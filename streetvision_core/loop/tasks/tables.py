@@ -1,0 +1,83 @@
+"""The tables of a day: real photos, held-out scenes, and what the days so far have added."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+
+from streetvision_core.data.starter import load_starter
+from streetvision_core.data.table import FeatureTable
+from streetvision_core.images.decode import decode_image
+from streetvision_core.loop.tasks.day import Day
+from streetvision_core.mining.stream import StreamQuery, heldout_stream
+from streetvision_core.types import Split
+
+RENDERED: Final = "street world (rendered)"
+"""Origin of every rendered frame, in tables and reports."""
+
+SELECT_SHARE: Final = 0.15
+"""Share of the mined groups that choose the head instead of fitting it."""
+
+
+def real_table() -> FeatureTable:
+    """The starter pack: features of real photos, with fixed splits."""
+    return load_starter().table
+
+
+def observe_queries(day: Day, queries: Iterable[StreamQuery], splits: list[Split] | None, bar: str) -> FeatureTable:
+    """Runs every stage on rendered queries and keeps features, evidence and the renderer's truth."""
+    kept = list(queries)
+    frames = [decode_image(q.jpeg_bytes, q.group) for q in kept]
+    features, evidence = day.observe(frames, bar)
+    return FeatureTable.build(
+        features,
+        backbone=day.models.backbone.name,
+        preprocessing=day.models.preprocessor.name,
+        labels=[q.truth for q in kept],
+        ids=[f"{frame.sha256[:16]}-{i}" for i, frame in enumerate(frames)],
+        groups=[q.group for q in kept],
+        origins=[RENDERED] * len(kept),
+        eras=[q.era for q in kept],
+        evidence=evidence,
+        splits=splits,
+    )
+
+
+def heldout_table(day: Day) -> FeatureTable:
+    """The fixed rendered set, a quarter CALIBRATE, the rest TEST, each scene its own group; made once, never mined."""
+    n = day.settings.loop.heldout_frames
+    path = day.workspace.data / "heldout" / f"{n}-{day.make}.npz"
+    if path.exists():
+        return FeatureTable.load(path)
+    splits = [Split.TEST if i % 4 else Split.CALIBRATE for i in range(n)]
+    table = observe_queries(day, heldout_stream(n), splits, "held-out scenes")
+    table.save(path)
+    return table
+
+
+def split_of_group(group: str) -> Split:
+    """TRAIN or SELECT, by the group's name alone, so that a group lands on the same side every day."""
+    draw = int.from_bytes(hashlib.sha256(group.encode()).digest()[:4], "big") / 2**32
+    return Split.SELECT if draw < SELECT_SHARE else Split.TRAIN
+
+
+def stream_tables(day: Day) -> list[FeatureTable]:
+    """What each day up to this one has mined and synthesized."""
+    tables = []
+    for date in sorted((day.workspace.data / "days").glob("????-??-??")):
+        if date.name <= day.date.isoformat():
+            tables += [FeatureTable.load(p) for p in (date / "mined.npz", date / "synthetic.npz") if p.exists()]
+    return tables
+
+
+def learning_table(day: Day) -> FeatureTable:
+    """Everything the day may learn from and is judged on: real photos, held-out scenes, the stream so far."""
+    return FeatureTable.concat([real_table(), heldout_table(day), *stream_tables(day)])
+
+
+def test_rows(table: FeatureTable) -> np.ndarray:
+    """Mask [N] of the rows the gate looks at: TEST, labelled."""
+    return np.asarray(table.in_split(Split.TEST) & (table.labels >= 0))

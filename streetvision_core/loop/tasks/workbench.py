@@ -1,0 +1,57 @@
+"""Puts the mined frames on FiftyOne's workbench; where it cannot run, says so and goes on."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import structlog
+
+from streetvision_core.errors import WorkbenchError
+from streetvision_core.loop.tasks.day import Day
+from streetvision_core.loop.tasks.mining import MinedDay
+from streetvision_core.loop.tasks.tables import split_of_group
+from streetvision_core.mining.workbench import WorkbenchJob, WorkbenchSample, open_in_app_command, run_workbench
+
+logger = structlog.get_logger(__name__)
+PROJECT: Final = "streetvision"
+
+
+def fill_workbench(day: Day, mined: MinedDay) -> dict[str, Any]:
+    """One dataset with a view per day, Brain runs on our embeddings, and exports of the mined set.
+
+    Returns:
+        What the workbench did, or `{"state": "off" | "unavailable", "reason": …}`.
+    """
+    home = day.workspace.data / "fiftyone"
+    if day.settings.mining.workbench == "off":
+        return {"state": "off", "reason": "mining.workbench is off in the settings"}
+    if not mined.rows:
+        return {"state": "off", "reason": "nothing was mined"}
+    try:
+        result = run_workbench(_job(day, mined), home)
+    except WorkbenchError as error:
+        logger.warning("workbench_unavailable", got=error.got, do=error.action)
+        return {"state": "unavailable", "reason": str(error)}
+    return {"state": "filled", "open": open_in_app_command(home, PROJECT), **result.to_dict()}
+
+
+def _job(day: Day, mined: MinedDay) -> WorkbenchJob:
+    samples = [
+        WorkbenchSample.from_row(
+            row,
+            day.log.images.path(row.sha256),
+            item=item,
+            label=label,
+            split=str(split_of_group(row.group)),
+        )
+        for row, item, label in zip(mined.rows, mined.chosen.items, mined.labels, strict=True)
+    ]
+    rows = [item.row for item in mined.chosen.items]
+    return WorkbenchJob(
+        project=PROJECT,
+        day=day.date.isoformat(),
+        samples=samples,
+        embeddings=mined.table.features[rows],
+        export=day.folder / "export",
+        near_duplicate_cosine=day.settings.mining.near_duplicate_cosine,
+    )
