@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from streetvision_core.data.scenes._view import Sighting
+from streetvision_core.data.scenes._view import Sighting, min_height
 from streetvision_core.types import Box, FailureMode, Frame
 
 FAR_METERS: Final = 35.0
@@ -49,7 +49,7 @@ def device_modes(sightings: Sequence[Sighting], width: int, height: int) -> froz
         modes.add("far")
     if max(s.box.area_pixels for s in seen if s.box) < SMALL_SHARE * width * height:
         modes.add("small")
-    large = [s.visible for s in sightings if s.full_height >= 6 / 270 * height and s.visible > 0]
+    large = [s.visible for s in sightings if s.full_height >= min_height(height) and s.visible > 0]
     if large and sum(large) / len(large) < OCCLUDED_SHARE:
         modes.add("occlusion")
     return frozenset(modes)

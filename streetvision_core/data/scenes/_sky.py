@@ -58,7 +58,7 @@ def paint_horizon(canvas: Canvas, camera: Camera, light: Light, variant: int, ve
     base = camera.horizon + tilt * 1.0
     shade = light.shade(np.array([[0.0, 1.0, 0.0]]), camera.position + 300.0, camera.position)[0]
     green: Color = (88, 98, 78) if variant % 3 != 2 else (122, 120, 122)
-    paint = light.as_paint(shade, min(420.0, 1.1 / light.density))
+    paint = light.as_paint(shade, 420.0)
     _below(canvas, camera, columns, base - line[where] * camera.focal, paint.color(green))
     _below(canvas, camera, columns, base, verge)
 

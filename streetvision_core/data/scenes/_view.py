@@ -23,8 +23,6 @@ from streetvision_core.types import Box, Pixels
 SUPER: Final = 2
 """Canvas pixels per picture pixel, each way."""
 
-MIN_HEIGHT: Final = 6 / 270
-"""Smallest height of a labelled box as a share of the picture's height."""
 MIN_VISIBLE: Final = 0.4
 """Smallest visible share of a labelled device."""
 MIN_CLEAR: Final = 0.12
@@ -35,6 +33,14 @@ MIN_BRIGHT: Final = 17.0
 _FARTHEST: Final = 230.0
 _SPECK: Final = 4.0
 """Canvas pixels below which scenery is left out."""
+
+
+def min_height(picture_height: float) -> float:
+    """Smallest height of a labelled box, pixels: 6 at 270 rows, growing with the root of the rows.
+
+    In a larger picture of the same scene smaller devices can be made out, but not quite in proportion.
+    """
+    return 6.0 * float(np.sqrt(picture_height / 270))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +192,7 @@ def measure(canvas: Canvas, camera: Camera, light: Light, painted: Painted) -> S
     y, x = painted.region[0].start, painted.region[1].start
     corners = (x + columns[0], y + rows[0], x + columns[-1] + 1, y + rows[-1] + 1)
     x0, y0, x1, y1 = (float(c) / SUPER for c in corners)
-    tall = y1 - y0 >= MIN_HEIGHT * camera.height / SUPER and x1 - x0 >= 2
+    tall = y1 - y0 >= min_height(camera.height / SUPER) and x1 - x0 >= 2
     return Sighting(Box(x0, y0, x1, y1, label) if tall else None, meters, visible, painted.full_height)
 
 

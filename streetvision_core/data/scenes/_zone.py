@@ -90,7 +90,11 @@ def _warn(draft: Draft, s0: float) -> None:
 
 
 def temporary_sign(draft: Draft, name: str, s: float, d: float) -> None:
-    """A work sign on a post or on a folding stand."""
+    """A work sign on a post or on a folding stand; it does not stand before or behind another sign."""
+    draft.items = [
+        i for i in draft.items
+        if i.label is not None or i.backdrop or i.speed or abs(i.s - s) > 7 or abs(i.d - d) > 0.9
+    ]  # fmt: skip
     if load_signs()[name].region == "us" and draft.chance(0.5):
         draft.add(_furniture.sign_stand(), s + 0.05, d)
         draft.add(_furniture.sign(name, draft.pick(5) - 2), s, d, draft.uniform(-0.15, 0.15), 0.45, "sign")
