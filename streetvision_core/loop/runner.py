@@ -185,17 +185,17 @@ class _Run:
         return folder
 
     def _keep(self, growing: Path, executed: nbformat.NotebookNode | None, error: StreetVisionError | None) -> None:
-        """Moves the executed notebook to its place and draws its page."""
+        """Puts the executed notebook in its place and draws its page."""
         from streetvision_core.loop.report.notebook import notebook_page
 
         folder, name = growing.parent, self.step.name
         if executed is None:
             growing.unlink(missing_ok=True)
             return
-        try:
-            growing.replace(folder / f"{name}.ipynb")
-        except OSError as problem:
-            raise _cannot_write(folder, problem) from problem
+        for key in ("input_path", "output_path"):  # paths of this machine, or the whole notebook once more
+            executed.metadata.get("papermill", {}).pop(key, None)
+        atomic_write_text(folder / f"{name}.ipynb", json.dumps(executed, indent=1, ensure_ascii=False) + "\n")
+        growing.unlink(missing_ok=True)
         self.base = replace(self.base, notebook=f"steps/{name}.ipynb")
         atomic_write_text(folder / f"{name}.html", notebook_page(executed, self.step.title, self.context.day, error))
         self.base = replace(self.base, html=f"steps/{name}.html")
