@@ -1,0 +1,80 @@
+"""A whole day by the command line, and what stands in its report."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+pytestmark = pytest.mark.slow
+DAY = "2026-11-20"
+
+
+def page(day):
+    return (day.home / "reports" / DAY / "index.html").read_text()
+
+
+def test_daily__every_step_is_done(day):
+    assert day.first.returncode == 0, day.first.stderr[-4000:]
+    [outcome] = json.loads(day.first.stdout)
+    assert set(outcome["steps"].values()) == {"done"}
+    assert outcome["report"].endswith("index.html")
+
+
+def test_daily__a_second_run_skips_what_is_unchanged(day):
+    [outcome] = day.json("daily", "--demo", "--day", DAY)
+    assert set(outcome["steps"].values()) == {"skipped"}
+
+
+def test_report__is_small_offline_and_told_in_full(day):
+    html = page(day)
+    assert len(html.encode()) < 2_000_000
+    assert "Content-Security-Policy" in html
+    assert not re.search(r"(src|href)=[\"']https?://", html)
+    assert "not available" not in html
+
+
+def test_report__says_that_stage_3_is_absent_and_that_the_day_is_rendered(day):
+    html = page(day)
+    assert "stage 3 is absent" in html
+    assert "rendered" in html
+    assert "halted" in html
+
+
+def test_report__links_a_page_for_every_step(day):
+    links = re.findall(r'href="(steps/[^"]+\.html)"', page(day))
+    assert len(set(links)) >= 9
+    assert all((day.home / "reports" / DAY / link).exists() for link in links)
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
+def test_report__a_browser_shows_it(day):
+    path = day.home / "reports" / DAY / "index.html"
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", path.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert "<img" in shown
+    assert "champion" in shown.lower()
+
+
+def test_history__says_what_served_and_why(day):
+    events = day.json("history")
+    assert events[0]["action"] == "first"
+    assert {event["action"] for event in events} & {"promote", "refuse"}
+
+
+def test_weekly__sums_up_the_day(day):
+    done = day.run("weekly", "--day", DAY)
+    assert done.returncode == 0, done.stderr[-2000:]
+    html = (day.home / "reports" / "weekly" / "2026-W47.html").read_text()
+    assert DAY in html or "20 November" in html
+
+
+def test_daily__no_queries_is_a_named_failure_and_still_a_report(day):
+    done = day.run("daily", "--day", "2026-11-19", "--json")
+    assert done.returncode == 3
+    [outcome] = json.loads(done.stdout)
+    assert outcome["steps"]["cascade"] == "failed"
+    assert outcome["steps"]["train"] == "blocked"
+    html = (day.home / "reports" / "2026-11-19" / "index.html").read_text()
+    assert "no logged query" in html
