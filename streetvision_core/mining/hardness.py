@@ -17,6 +17,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from streetvision_core.cascade.decisions import Decisions
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError
 from streetvision_core.models.evidence import DETECTOR_NAMES, EVIDENCE_NAMES, vector
@@ -66,8 +67,19 @@ class Probabilities:
         final = np.array([v.p_roadwork for v in verdicts], np.float64)
         later = np.array([any(e.stage != "classifier" for e in v.evidence) for v in verdicts], np.bool_)
         certified = np.array([v.certified for v in verdicts], np.bool_)
-        classifier = 1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))
-        return cls(final, classifier, np.where(later, final, np.nan), certified)
+        return cls(final, _sigmoid(logits), np.where(later, final, np.nan), certified)
+
+    @classmethod
+    def from_decisions(cls, decisions: Decisions, logits: FloatArray) -> Probabilities:
+        """Reads them from `cascade.engine.predict_table`, in the same way.
+
+        Args:
+            decisions: for N rows.
+            logits: float64 [N], `Head.predict_logit` of the same rows.
+        """
+        later = decisions.ran[:, 1:].any(axis=1)
+        after = np.where(later, decisions.p, np.nan)
+        return cls(decisions.p, _sigmoid(np.asarray(logits, np.float64)), after, decisions.certified)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,6 +187,10 @@ def rank01(values: FloatArray) -> npt.NDArray[np.float64]:
 
 def _columns(detector: str, what: str) -> list[int]:
     return [EVIDENCE_NAMES.index(f"{detector}.{label}.{what}") for label in DEVICE_CLASSES]
+
+
+def _sigmoid(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0))), np.float64)
 
 
 def _logit(verdict: Verdict) -> float:

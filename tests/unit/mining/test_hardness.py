@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streetvision_core.cascade.decisions import Decisions
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError
 from streetvision_core.mining import hardness as h
@@ -94,3 +95,16 @@ def test_probabilities__refuses_what_is_not_finite() -> None:
         make_probabilities([0.5, np.nan])
     with pytest.raises(DataError, match="2 rows of evidence and 1 answers"):
         h.score_evidence(make_evidence(2), make_probabilities([0.7]))
+
+
+def test_probabilities__from_decisions_equal_those_from_verdicts() -> None:
+    boxes = {"dense-lite2": [Box(0, 0, 9, 9, "cone", 0.9)], "yolo12n": []}
+    evidence = (classifier_evidence(2.0, 0.01), detector_evidence(boxes, 99, 99, 0.1))
+    verdicts = [
+        Verdict(0.3, "detectors", False, evidence, "v1", "certified", 0.1),
+        Verdict(0.9, "classifier", True, evidence[:1], "v1", "certified", 0.1),
+    ]
+    one = h.Probabilities.from_verdicts(verdicts)
+    other = h.Probabilities.from_decisions(Decisions.of_verdicts(verdicts), np.array([2.0, 2.0]))
+    for name in ("final", "classifier", "detectors", "certified"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))

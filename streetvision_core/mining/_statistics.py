@@ -1,0 +1,94 @@
+"""Numbers about one image that the failure-mode rules look at."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streetvision_core.types import Pixels
+
+WIDTH_PIXELS: Final = 240
+"""Images are shrunk to this width first, so that a rule means the same at every resolution."""
+SKY: Final = (0.0, 0.3)
+HORIZON: Final = (0.35, 0.6)
+"""Bands of the height, from the top: where a dashcam sees the sky, and where it sees what is far away."""
+_PATCH_PIXELS: Final = 9
+_CLIPPED: Final = 248
+_BLACK: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStatistics:
+    """Measures of one image, in [0, 1]; the black borders of a letterbox are left out.
+
+    Attributes:
+        brightness: mean luma.
+        contrast: standard deviation of luma.
+        saturation: mean saturation.
+        sky: median luma of the upper part.
+        haze: dark channel (He, Sun and Tang: Single Image Haze Removal Using Dark Channel Prior, 2009) over luma, both
+            in the band around the horizon: clear air shows something dark in every patch, fog lifts it.
+        clipped: share of pixels in the largest patch at the top of the scale.
+    """
+
+    brightness: float
+    contrast: float
+    saturation: float
+    sky: float
+    haze: float
+    clipped: float
+
+    def to_dict(self) -> dict[str, float]:
+        """By name, rounded."""
+        return {name: round(value, 5) for name, value in asdict(self).items()}
+
+
+def measure(pixels: Pixels) -> ImageStatistics:
+    """Measures an image.
+
+    Args:
+        pixels: uint8 [H, W, 3], RGB.
+    """
+    small = _shrink(_without_borders(pixels))
+    luma = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
+    patch = np.ones((_PATCH_PIXELS, _PATCH_PIXELS), np.uint8)
+    dark = cv2.erode(small.min(axis=2), patch).astype(np.float32) / 255.0
+    high, low = small.max(axis=2).astype(np.float32), small.min(axis=2).astype(np.float32)
+    return ImageStatistics(
+        brightness=float(luma.mean()),
+        contrast=float(luma.std()),
+        saturation=float(((high - low) / np.maximum(high, 1.0)).mean()),
+        sky=float(np.median(luma[_band(luma, SKY)])),
+        # A little is added below, so that a black band counts as clear, not as a division by zero.
+        haze=float(dark[_band(luma, HORIZON)].mean() / (luma[_band(luma, HORIZON)].mean() + 0.02)),
+        clipped=_largest_patch(low >= _CLIPPED),
+    )
+
+
+def _without_borders(pixels: Pixels) -> Pixels:
+    lit = pixels.max(axis=2) > _BLACK
+    rows, columns = np.flatnonzero(lit.mean(axis=1) > 0.05), np.flatnonzero(lit.mean(axis=0) > 0.05)
+    if len(rows) < 8 or len(columns) < 8:
+        return pixels
+    return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _shrink(pixels: Pixels) -> npt.NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    # No picture of a street is that tall or flat; the limits keep a strip of pixels from growing into a huge image.
+    size = (WIDTH_PIXELS, int(np.clip(round(height * WIDTH_PIXELS / width), 16, 2 * WIDTH_PIXELS)))
+    way = cv2.INTER_AREA if width > WIDTH_PIXELS else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, size, interpolation=way), np.uint8)
+
+
+def _band(luma: npt.NDArray[np.float32], part: tuple[float, float]) -> slice:
+    return slice(int(part[0] * len(luma)), int(part[1] * len(luma)) + 1)
+
+
+def _largest_patch(mask: npt.NDArray[np.bool_]) -> float:
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return float(stats[1:, cv2.CC_STAT_AREA].max() / mask.size) if count > 1 else 0.0
