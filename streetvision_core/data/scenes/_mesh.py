@@ -17,7 +17,7 @@ from streetvision_core.data.scenes._light import Light
 
 Color = tuple[float, float, float]
 
-_SPECK: Final = 1.3
+_SPECK: Final = 2.0
 """Canvas pixels below which a detail on a face is left out."""
 Rect = tuple[float, float, float, float]
 

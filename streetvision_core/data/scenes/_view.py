@@ -31,7 +31,7 @@ MIN_BRIGHT: Final = 17.0
 """By night, a device darker than this on average, of 255, is not labelled for the same reason."""
 
 _FARTHEST: Final = 230.0
-_SPECK: Final = 4.0
+_SPECK: Final = 5.0
 """Canvas pixels below which scenery is left out."""
 
 
