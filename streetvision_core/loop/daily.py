@@ -30,31 +30,21 @@ _STARTER: Final = "{data}/starter/starter.npz"
 
 
 def daily_pipeline(notebooks: Path) -> Pipeline:
-    """The steps of a night, in order."""
-    return Pipeline(
-        "daily",
-        notebooks,
-        (
-            Step("setup", "00_setup.ipynb", "Check the house", _COMMON),
-            Step("data", "01_data.ipynb", "Data and held-out sets", _COMMON, ("setup",), (_STARTER,), retries=1),
-            Step("cascade", "05_cascade.ipynb", "Answer and evaluate", _WITH_DEMO, ("data",), retries=1),
-            Step(
-                "mine",
-                "06_mine.ipynb",
-                "Mine the hard queries",
-                _WITH_DEMO,
-                ("cascade",),
-                ("{day_folder}/decisions.csv",),
-                retries=1,
-            ),
-            Step("synthesize", "07_synthesize.ipynb", "Synthesize to order", _WITH_DEMO, ("mine",), retries=1),
-            Step("train", "02_train.ipynb", "Train the challenger", _COMMON, ("synthesize",), retries=1),
-            Step("calibrate", "03_calibrate.ipynb", "Calibrate and certify", _COMMON, ("train",), retries=1),
-            Step("quantize", "04_quantize.ipynb", "Try int8", _COMMON, ("train",), retries=1),
-            Step("promote", "08_promote.ipynb", "Hold the gate", _COMMON, ("calibrate",)),
-            Step("review", "daily.ipynb", "Write the day's review", _COMMON),
-        ),
+    """The steps of a night, in order; the review comes last, whatever became of the others."""
+    decisions = "{day_folder}/decisions.csv"
+    night = (
+        Step("setup", "00_setup.ipynb", "Check the house", _COMMON),
+        Step("data", "01_data.ipynb", "Data and held-out sets", _COMMON, ("setup",), (_STARTER,), retries=1),
+        Step("cascade", "05_cascade.ipynb", "Answer and evaluate", _WITH_DEMO, ("data",), retries=1),
+        Step("mine", "06_mine.ipynb", "Mine the hard queries", _WITH_DEMO, ("cascade",), (decisions,), retries=1),
+        Step("synthesize", "07_synthesize.ipynb", "Synthesize to order", _WITH_DEMO, ("mine",), retries=1),
+        Step("train", "02_train.ipynb", "Train the challenger", _COMMON, ("synthesize",), retries=1),
+        Step("calibrate", "03_calibrate.ipynb", "Calibrate and certify", _COMMON, ("train",), retries=1),
+        Step("quantize", "04_quantize.ipynb", "Try int8", _COMMON, ("train",), retries=1),
+        Step("promote", "08_promote.ipynb", "Hold the gate", _COMMON, ("calibrate",)),
     )
+    review = Step("review", "daily.ipynb", "Write the day's review", _COMMON, after=tuple(step.name for step in night))
+    return Pipeline("daily", notebooks, (*night, review))
 
 
 def weekly_pipeline(notebooks: Path) -> Pipeline:
