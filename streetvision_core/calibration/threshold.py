@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import Array, logit, row_groups, sigmoid
+from streetvision_core.calibration._numbers import Array, Labels, logit, row_groups, sigmoid
 from streetvision_core.errors import CalibrationError
 from streetvision_core.scoring.rules import ScoringRule, sweep
 
@@ -26,19 +26,24 @@ def best_threshold(
     rule: ScoringRule,
     groups: Sequence[str] | None = None,
     *,
+    balanced: bool = False,
     resamples: int = _RESAMPLES,
     seed: int = 0,
 ) -> float:
     """The decision threshold at which a rule pays most, kept from chasing noise.
 
     The score at each threshold is averaged over bootstrap samples of groups. Among the thresholds that fall behind the
-    best by no more than one standard error of the difference, the nearest to 0.5 is taken: few rows leave it at 0.5.
+    best by no more than one standard error of the difference, the nearest to the neutral one is taken, so that few rows
+    move it little. Neutral is 0.5; for a balanced stream it is the share of road work among the rows, where a calibrated
+    probability speaks for neither class.
 
     Args:
         p: calibrated probabilities, [N].
         y: labels 0 or 1, [N].
         rule: what pays.
         groups: the group of each row; each row its own if left out.
+        balanced: score a stream in which both labels are equally likely, as validators draw them (FACTS 16c), rather
+            than one with the labels' shares in these rows.
         resamples: bootstrap samples.
         seed: of the resampling.
 
@@ -54,17 +59,28 @@ def best_threshold(
     curves = []
     for _ in range(resamples):
         rows = np.concatenate([members[g] for g in rng.integers(0, len(names), len(names))])
+        rows = _balance(rows, labels, rng) if balanced else rows
         if len(np.unique(labels[rows])) == 2:
             curves.append(sweep(rule, probabilities[rows], labels[rows], _GRID))
-    return _robust_best(np.array(curves)) if curves else NEUTRAL
+    neutral = float(np.mean(labels)) if balanced else NEUTRAL
+    return _robust_best(np.array(curves), neutral) if curves else NEUTRAL
 
 
-def _robust_best(curves: Array) -> float:
-    """The threshold nearest to 0.5 whose mean score lies within one standard error of the best; curves [B, T]."""
+def _balance(rows: npt.NDArray[np.intp], y: Labels, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Repeats rows of the rarer class, drawn at random, until both are as many."""
+    ones, zeros = rows[y[rows] == 1], rows[y[rows] == 0]
+    if not len(ones) or not len(zeros):
+        return rows
+    rarer, commoner = sorted((ones, zeros), key=len)
+    return np.concatenate([commoner, rarer, rng.choice(rarer, len(commoner) - len(rarer))])
+
+
+def _robust_best(curves: Array, neutral: float) -> float:
+    """The threshold nearest to the neutral one whose mean score lies within one standard error of the best; curves [B, T]."""
     best = int(np.argmax(curves.mean(axis=0)))
     behind = curves[:, [best]] - curves
     as_good = behind.mean(axis=0) <= behind.std(axis=0)
-    distance = np.where(as_good, np.abs(_GRID - NEUTRAL), np.inf)
+    distance = np.where(as_good, np.abs(logit(_GRID) - logit(neutral)), np.inf)
     return float(_GRID[int(np.argmin(distance))])
 
 

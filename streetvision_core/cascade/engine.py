@@ -19,7 +19,7 @@ from streetvision_core.models.evidence import vector
 from streetvision_core.models.factory import ModelSet, load_models
 from streetvision_core.models.head import Head
 from streetvision_core.settings import Settings
-from streetvision_core.types import STAGES, Evidence, Frame, Verdict
+from streetvision_core.types import STAGES, Evidence, Frame, Stage, Verdict
 
 _log = structlog.get_logger()
 
@@ -51,7 +51,12 @@ class Cascade:
         calibration.check(head.backbone, head.preprocessing)
         head.check(models.backbone.name, models.preprocessor.name)
         self.head, self.calibration, self.policy, self.version = head, calibration, policy, version
-        self._stages = build_stages(models, head, ocr_min_width_pixels)
+        unwanted: dict[Stage, str] = {
+            stage: calibration.absent.get(stage, f"policy {policy.name} does not ask for it")
+            for stage in STAGES
+            if not policy.wants(stage, calibration)
+        }
+        self._stages = build_stages(models, head, ocr_min_width_pixels, unwanted)
 
     @classmethod
     def from_version(cls, folder: Path, settings: Settings, models: ModelSet | None = None) -> Cascade:
@@ -98,11 +103,9 @@ class Cascade:
         evidence: list[tuple[Evidence, ...]] = [()] * len(frames)
         seconds = np.zeros(len(frames))
         for adapter in self._stages.present:
-            if not self.policy.wants(adapter.stage, self.calibration):
-                continue
             if deadline_seconds is not None and time.perf_counter() - started > deadline_seconds:
                 break
-            todo = [i for i, frame in enumerate(frames) if self._goes_on(i, frame, adapter, state)]
+            todo = [i for i, frame in enumerate(frames) if self._goes_on(i, frame, adapter, state, evidence[i])]
             for i, seen in _run(adapter, frames, evidence, todo).items():
                 evidence[i] = (*evidence[i], seen)
             done = np.array([i for i in todo if any(e.stage == adapter.stage for e in evidence[i])], np.int64)
@@ -110,10 +113,10 @@ class Cascade:
             seconds[todo] = time.perf_counter() - started
         return [self._verdict(i, state, evidence[i], float(seconds[i])) for i in range(len(frames))]
 
-    def _goes_on(self, i: int, frame: Frame, adapter: StageAdapter, state: State) -> bool:
+    def _goes_on(self, i: int, frame: Frame, adapter: StageAdapter, state: State, so_far: tuple[Evidence, ...]) -> bool:
         """Later stages build on the classifier's logit, so a frame it failed on ends there."""
         began = adapter.stage == "classifier" or bool(state.ran[i, 0])
-        return began and not state.ended[i] and adapter.takes(frame)
+        return began and not state.ended[i] and adapter.takes(frame, so_far)
 
     def _rule(
         self,

@@ -97,8 +97,8 @@ def train_heads(
     board = _score(fit, x, x_select, train, select, masks, todo)
     best = _best(board, fit.logits(x_select), select, seed)
     board[best] = replace(board[best], chosen=True)
-    notes = {_SPEC_NOTE: todo[best].to_dict(), "train_rows": len(train), "seed": seed, "epochs": settings.epochs}
     weight_layers, biases = fit.layers(best)
+    notes = {_SPEC_NOTE: todo[best].to_dict(), "train_rows": len(train), "seed": seed, "epochs": settings.epochs}
     head = Head(space.mean, space.scale, weight_layers, biases, table.backbone, table.preprocessing, notes)
     ordered = sorted(board, key=lambda c: (not c.chosen, -c.select_mcc, c.select_log_loss, c.parameters))
     rows = {str(Split.TRAIN): len(train), str(Split.SELECT): len(select)}
@@ -121,8 +121,8 @@ def honest_logits(
         seed: of folds and initial values.
 
     Returns:
-        float64 [N] logits and a boolean [N] that is False where no honest logit could be had: TRAIN rows that are
-        unlabelled, have weight 0, or whose class has too few groups for folds.
+        float64 [N] logits and a boolean [N] that is False where no honest logit could be had: TRAIN rows that
+        are unlabelled, have weight 0, or whose class has too few groups for folds.
     """
     head.check(table.backbone, table.preprocessing)
     logits, honest = head.predict_logit(table.features), ~table.in_split(Split.TRAIN)

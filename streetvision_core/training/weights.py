@@ -13,7 +13,7 @@ from streetvision_core.data.table import FeatureTable
 Balance = Literal["class", "origin"]
 BALANCES: Final[tuple[Balance, ...]] = get_args(Balance)
 VARIANT_MARK: Final = "#"
-"""What follows this mark in a row's id names the era variant, e.g. `gtsdb/00012.jpg#crop-224`."""
+"""What follows this mark in a row's id names the era variant, e.g. `gtsdb/00012.jpg#crop-224#1`."""
 _ORIGIN_POWER: Final = 0.5
 """An origin's total weight grows with the square root of its size: 9 frames of one clip must not weigh as much as
 200 scenes, nor may the rendered world drown the photos."""
@@ -31,12 +31,12 @@ def photo_share(ids: Sequence[str]) -> Weights:
         float64 [N]; the rows of one photo sum to 1.
 
     Example:
-        >>> photo_share(["a#native", "a#crop-224", "b"]).tolist()
+        >>> photo_share(["a#native", "a#crop-224#0", "b"]).tolist()
         [0.5, 0.5, 1.0]
     """
     if not ids:
         return np.zeros(0)
-    photos = np.array([name.rsplit(VARIANT_MARK, 1)[0] for name in ids])
+    photos = np.array([name.split(VARIANT_MARK, 1)[0] for name in ids])
     _, inverse, counts = np.unique(photos, return_inverse=True, return_counts=True)
     return np.asarray(1.0 / counts[inverse], np.float64)
 

@@ -51,6 +51,14 @@ def test_best_threshold__few_rows_leave_it_at_half():
     assert best_threshold(p, np.ones(24), get_rule("sn72")) == 0.5
 
 
+def test_best_threshold__balanced_stream_moves_it_to_the_prior():
+    """With one frame in ten road work, a calibrated 0.1 speaks for neither class."""
+    _, y, p = scored(4000, seed=4, bias=-4.0)
+    rule = get_rule("sn72")
+    natural, balanced = best_threshold(p, y, rule), best_threshold(p, y, rule, balanced=True)
+    assert balanced < y.mean() + 0.05 < natural
+
+
 def test_best_threshold__resamples_groups_and_repeats():
     _, y, p = scored(200, seed=3)
     groups = [str(i // 20) for i in range(200)]

@@ -6,7 +6,7 @@ from tests.unit.training.learnable import learnable_table
 
 
 def test_photo_share__variants_share_one_photo():
-    assert photo_share(["a.jpg#native", "a.jpg#crop-224", "b.jpg"]).tolist() == [0.5, 0.5, 1.0]
+    assert photo_share(["a.jpg#native", "a.jpg#crop-224#1", "b.jpg"]).tolist() == [0.5, 0.5, 1.0]
     assert photo_share([]).tolist() == []
 
 

@@ -1,0 +1,1 @@
+"""The cascade: stages give evidence, a policy decides; see README.md."""

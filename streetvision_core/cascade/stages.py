@@ -1,0 +1,168 @@
+"""Stage adapters: models in, evidence out. None of them decides anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from streetvision_core.models.evidence import COUNT_SCORE, classifier_evidence, detector_evidence, ocr_evidence
+from streetvision_core.models.factory import ModelSet
+from streetvision_core.models.features import extract
+from streetvision_core.models.head import Head
+from streetvision_core.types import STAGES, Box, Evidence, Frame, Stage
+
+SoFar = Sequence[tuple[Evidence, ...]]
+
+
+class StageAdapter(Protocol):
+    """One stage of the cascade."""
+
+    @property
+    def stage(self) -> Stage:
+        """Which one."""
+
+    def takes(self, frame: Frame, so_far: tuple[Evidence, ...]) -> bool:
+        """Whether the stage can see anything in this frame, given its size and the evidence it has already."""
+
+    def run(self, frames: Sequence[Frame], so_far: SoFar) -> list[Evidence]:
+        """Evidence of each frame; `Evidence.seconds` is the batch's wall time over its frames.
+
+        Args:
+            frames: a batch.
+            so_far: the evidence each frame has already.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassifierStage:
+    """Stage 1: frozen backbone and head."""
+
+    models: ModelSet
+    head: Head
+    stage: Stage = "classifier"
+
+    def takes(self, frame: Frame, so_far: tuple[Evidence, ...]) -> bool:
+        """Every frame."""
+        return True
+
+    def run(self, frames: Sequence[Frame], so_far: SoFar) -> list[Evidence]:
+        """See `StageAdapter.run`."""
+        started = time.perf_counter()
+        logits = self.head.predict_logit(extract(frames, self.models.backbone, self.models.preprocessor))
+        seconds = (time.perf_counter() - started) / max(1, len(frames))
+        return [classifier_evidence(float(logit), seconds) for logit in logits]
+
+
+class DetectorsStage:
+    """Stage 2: all detectors side by side, each in a thread of its own."""
+
+    stage: Stage = "detectors"
+
+    def __init__(self, models: ModelSet) -> None:
+        self._models = models
+        self._pool = ThreadPoolExecutor(max(1, len(models.detectors)), thread_name_prefix="sv-detector")
+
+    def takes(self, frame: Frame, so_far: tuple[Evidence, ...]) -> bool:
+        """Every frame."""
+        return True
+
+    def run(self, frames: Sequence[Frame], so_far: SoFar) -> list[Evidence]:
+        """See `StageAdapter.run`."""
+        started = time.perf_counter()
+        jobs = {d.name: self._pool.submit(d.detect, frames) for d in self._models.detectors}
+        found = {name: job.result() for name, job in jobs.items()}
+        seconds = (time.perf_counter() - started) / max(1, len(frames))
+        return [
+            detector_evidence({name: boxes[i] for name, boxes in found.items()}, frame.width, frame.height, seconds)
+            for i, frame in enumerate(frames)
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OcrStage:
+    """Stage 4: reads the signs the detectors found, in frames wide enough to be read.
+
+    Reading a whole frame costs more than all other stages together, so a frame without a sign is not read.
+    """
+
+    models: ModelSet
+    min_width_pixels: int
+    stage: Stage = "ocr"
+
+    def takes(self, frame: Frame, so_far: tuple[Evidence, ...]) -> bool:
+        """Frames of at least `min_width_pixels` in which a detector found a sign."""
+        return frame.width >= self.min_width_pixels and bool(_signs(so_far))
+
+    def run(self, frames: Sequence[Frame], so_far: SoFar) -> list[Evidence]:
+        """See `StageAdapter.run`; frames are read one by one."""
+        return [self._read(frame, evidence) for frame, evidence in zip(frames, so_far, strict=True)]
+
+    def _read(self, frame: Frame, so_far: tuple[Evidence, ...]) -> Evidence:
+        started = time.perf_counter()
+        reader = self.models.ocr
+        texts = reader.read(frame, _signs(so_far)) if reader is not None else ()
+        return ocr_evidence(texts, time.perf_counter() - started)
+
+
+def _signs(so_far: tuple[Evidence, ...]) -> list[Box]:
+    """Signs that count, as they do where evidence is stored for training."""
+    found = [boxes for e in so_far if e.stage == "detectors" for boxes in e.boxes.values()]
+    return [box for boxes in found for box in boxes if box.label == "sign" and box.score >= COUNT_SCORE]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StageSet:
+    """The stages of one cascade, in order, and those it has not got.
+
+    Attributes:
+        present: adapters in the order of `STAGES`.
+        absent: the reason by stage.
+    """
+
+    present: tuple[StageAdapter, ...]
+    absent: Mapping[Stage, str]
+
+
+_Builder = Callable[[ModelSet, Head, int], "StageAdapter | str"]
+
+_BUILDERS: Final[Mapping[Stage, _Builder]] = MappingProxyType(
+    {
+        "classifier": lambda models, head, width: ClassifierStage(models, head),
+        "detectors": lambda models, head, width: (
+            DetectorsStage(models) if models.detectors else "the profile names no detector"
+        ),
+        "vlm": lambda models, head, width: (
+            "the profile names no image-text model" if models.vlm is None else "no adapter reads this model's answers"
+        ),
+        "ocr": lambda models, head, width: (
+            OcrStage(models, width) if models.ocr is not None else "the profile names no reader"
+        ),
+    }
+)
+
+
+def build_stages(
+    models: ModelSet, head: Head, ocr_min_width_pixels: int, unwanted: Mapping[Stage, str] | None = None
+) -> StageSet:
+    """Makes the adapters of every stage whose model is there.
+
+    Args:
+        models: the profile's models.
+        head: stage 1's head.
+        ocr_min_width_pixels: narrower frames are not read.
+        unwanted: stages that are left out, and why; their models are not even loaded.
+    """
+    absent = dict(unwanted or {})
+    present = []
+    for stage in STAGES:
+        if stage not in absent:
+            built = _BUILDERS[stage](models, head, ocr_min_width_pixels)
+            if isinstance(built, str):
+                absent[stage] = built
+            else:
+                present.append(built)
+    return StageSet(tuple(present), absent)
