@@ -22,8 +22,8 @@ def test_project__keeps_cosines() -> None:
     features = make_clusters(np.random.default_rng(0), 20, 5, 1500, 0.2)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     projected = project(features)
-    assert projected.shape == (100, 96)
-    assert np.abs(projected @ projected.T - unit @ unit.T).max() < 0.45
+    assert projected.shape == (100, 64)
+    assert np.abs(projected @ projected.T - unit @ unit.T).max() < 0.6
     near = unit @ unit.T > 0.9
     assert np.abs((projected @ projected.T - unit @ unit.T)[near]).max() < 0.05
 
