@@ -75,9 +75,12 @@ def warm_up(engine: Engine) -> LiveEngine:
     """Lets an engine answer one frame, so that the first caller does not pay for lazy loading.
 
     Raises:
-        EngineError: it failed on the frame or gave no usable answer.
+        EngineError: it failed on the frame, gave no usable answer, or none of its stages saw anything.
     """
     (verdict,) = predict_checked(engine, [_warm_up_frame()])
+    if not verdict.evidence:
+        # a cascade whose first stage fails still answers, with the prior
+        raise _failed("an answer to the warm-up frame without any evidence")
     return LiveEngine(engine, verdict.model_version, verdict.policy, datetime.now(UTC))
 
 

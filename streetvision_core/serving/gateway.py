@@ -105,8 +105,9 @@ class Gateway:
         except StreetVisionError as error:
             return Outcome(image, error)
         self._places.learn(answer.verdict.seconds)
-        key = CacheKey(image.sha256, answer.verdict.model_version, answer.verdict.policy)
-        await self._cache.put(key, answer)
+        if answer.verdict.evidence:  # without, a stage failed: the next time it may not
+            key = CacheKey(image.sha256, answer.verdict.model_version, answer.verdict.policy)
+            await self._cache.put(key, answer)
         return Outcome(image, answer)
 
     def _note(self, outcome: Outcome, origin: str, received_at: datetime) -> None:

@@ -45,7 +45,7 @@ def serve(settings: Settings, host: str = HOST, port: int = PORT, load: Load | N
         ServingError: the address cannot be listened on.
     """
     data = settings.paths.resolve("data")
-    champions = RegistryChampions(open_registry(settings), load or _cascade_loader(settings))
+    champions = RegistryChampions(open_registry(settings), load or cascade_loader(settings))
     app = create_app(None, settings, QueryLog(data / "queries"), champions)
     listener = _listen(host, port)
     drain = math.ceil(settings.serving.drain_seconds)
@@ -120,7 +120,12 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _cascade_loader(settings: Settings) -> Load:
+def cascade_loader(settings: Settings) -> Load:
+    """Makes the cascade of a version.
+
+    Each version gets models of its own: while the next one warms up, the old one is at work in another thread.
+    """
+
     def load(version: ModelVersion) -> Engine:
         # the model libraries load only where a model does
         from streetvision_core.cascade.engine import Cascade

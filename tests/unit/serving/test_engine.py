@@ -33,6 +33,13 @@ def test_predict_each__one_bad_frame_does_not_take_its_batch_with_it():
     assert [good.roadwork, also_good.roadwork] == [True, False]
 
 
+class BlindEngine(StubEngine):
+    """Answers with the prior, as a cascade does whose first stage fails."""
+
+    def predict(self, frames):
+        return [Verdict(0.4, "classifier", False, (), "blind", "certified", 0.0) for _ in frames]
+
+
 @pytest.mark.parametrize(
     ("engine", "got"),
     [(PoisonedEngine(), "FloatingPointError from the model"), (ShortEngine(), "0 answers to 1 frames")],
@@ -47,9 +54,10 @@ def test_warm_up__learns_version_and_policy_from_the_answer():
     assert (live.version, live.policy) == ("v0007", "stub")
 
 
-def test_warm_up__engine_that_cannot_answer_never_becomes_live():
+@pytest.mark.parametrize("engine", [ShortEngine(), BlindEngine()])
+def test_warm_up__engine_that_cannot_answer_never_becomes_live(engine):
     with pytest.raises(EngineError):
-        warm_up(ShortEngine())
+        warm_up(engine)
 
 
 def test_engine_slot__says_how_to_get_a_model_when_it_has_none():
