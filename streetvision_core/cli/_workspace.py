@@ -53,7 +53,7 @@ def history(profile: Profile = "", as_json: Json = False) -> None:
         emit([event.to_dict() for event in events])
         return
     for event in events:
-        say(f"{event.to_dict()['at']}  [bold]{event.action:9}[/] {event.version}  ({event.by}) {event.reason}")
+        say(f"{event.to_dict()['time']}  [bold]{event.action:9}[/] {event.version}  ({event.by}) {event.reason}")
     if not events:
         say("no version has served yet; run: streetvision daily --demo")
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from streetvision_core.compression.backbone import compress_backbone
 from streetvision_core.compression.check import CompressionReport
 from streetvision_core.data import scenes
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.training import challenger_head
 from streetvision_core.mining import seeds
+
+ROUNDS: Final = 15
+"""Timed rounds, A B A B; a difference worth having shows in fewer."""
 
 
 def quantize_backbone(day: Day, frames: int) -> CompressionReport:
@@ -26,4 +31,5 @@ def quantize_backbone(day: Day, frames: int) -> CompressionReport:
         [scene.label for scene in made[frames:]],
         day.workspace.data / "cache",
         threads=day.settings.models.threads,
+        rounds=ROUNDS,
     )
