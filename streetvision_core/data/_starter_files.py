@@ -10,7 +10,7 @@ import numpy as np
 
 from streetvision_core.data._attribution import attribution_text
 from streetvision_core.data._variants import VARIANTS
-from streetvision_core.data.starter import BUILD_COMMAND, MANIFEST_FILE, TABLE_FILE
+from streetvision_core.data.starter import BUILD_COMMAND, COMPOSED_FILE, MANIFEST_FILE, TABLE_FILE
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError
 from streetvision_core.models.evidence import EVIDENCE_NAMES
@@ -20,32 +20,41 @@ from streetvision_core.types import Split
 MAX_BYTES: Final = 8 * 2**20
 README_FILE: Final = "README.md"
 ATTRIBUTION_FILE: Final = "ATTRIBUTION.md"
+_FILES: Final = (TABLE_FILE, COMPOSED_FILE, ATTRIBUTION_FILE, README_FILE)
 
 
-def write_pack(table: FeatureTable, licences: dict[str, str], folder: Path) -> dict[str, Any]:
+def write_pack(table: FeatureTable, composed: FeatureTable, licences: dict[str, str], folder: Path) -> dict[str, Any]:
     """Writes the pack's files and returns the manifest.
 
+    Args:
+        table: rows of real photos.
+        composed: further TRAIN rows.
+        licences: licence by origin of the photos.
+        folder: where to write.
+
     Raises:
-        DataError: the table is larger than `MAX_BYTES`.
+        DataError: the tables are larger than `MAX_BYTES`.
     """
     table.save(folder / TABLE_FILE, quantised=True)
-    size = (folder / TABLE_FILE).stat().st_size
+    composed.save(folder / COMPOSED_FILE, quantised=True)
+    size = sum((folder / name).stat().st_size for name in (TABLE_FILE, COMPOSED_FILE))
     if size > MAX_BYTES:
-        raise DataError(f"{TABLE_FILE} of {size} bytes", f"at most {MAX_BYTES}", "make fewer variants per photo")
+        raise DataError(f"tables of {size} bytes", f"at most {MAX_BYTES}", "make fewer variants per photo")
     photos = Counter(o for o, era in zip(table.origins, table.eras, strict=True) if era == "native")
     atomic_write_text(folder / ATTRIBUTION_FILE, attribution_text(licences, photos))
-    atomic_write_text(folder / README_FILE, _readme(table))
+    atomic_write_text(folder / README_FILE, _readme(table, composed))
     manifest = {
         "backbone": table.backbone,
         "preprocessing": table.preprocessing,
         "rows": len(table),
+        "composed_rows": len(composed),
         "dim": table.dim,
         "evidence": [n for n, known in zip(EVIDENCE_NAMES, _known(table), strict=True) if known],
         "variants": dict(VARIANTS),
         "counts": _counts(table),
         "licences": licences,
         "build": BUILD_COMMAND,
-        "files": {name: file_sha256(folder / name) for name in (TABLE_FILE, ATTRIBUTION_FILE, README_FILE)},
+        "files": {name: file_sha256(folder / name) for name in _FILES},
     }
     atomic_write_json(folder / MANIFEST_FILE, manifest)
     return manifest
@@ -65,7 +74,7 @@ def _counts(table: FeatureTable) -> dict[str, dict[str, int]]:
     return dict(sorted(counts.items()))
 
 
-def _readme(table: FeatureTable) -> str:
+def _readme(table: FeatureTable, composed: FeatureTable) -> str:
     lines = [
         "# Starter pack",
         "",
@@ -73,6 +82,11 @@ def _readme(table: FeatureTable) -> str:
         "groups, origins, eras, splits and the evidence of the later stages. No photo is in it. Each photo gives a row",
         "as it is and rows as the validators' older eras would have sent it. Load it with",
         "`streetvision_core.data.starter.load_starter()`; who made the photos stands in ATTRIBUTION.md.",
+        "",
+        f"`{COMPOSED_FILE}`: {len(composed)} further rows for training only, made from TRAIN photos without road",
+        "work by rendering devices, or mere distractors, into them. The real positives come from few cameras; the twins",
+        "keep a head from learning cameras instead of streets. They never count as photos: their origin ends in",
+        "`(composed)`.",
         "",
         "Groups never stand in two splits. Photos per origin, label and split:",
         "",

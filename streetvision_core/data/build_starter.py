@@ -18,6 +18,7 @@ import structlog
 from rich.progress import track
 
 from streetvision_core.data._attribution import SOURCES
+from streetvision_core.data._composed import build_composed
 from streetvision_core.data._evidence_rows import EvidenceMaker, Row, no_evidence
 from streetvision_core.data._starter_files import write_pack
 from streetvision_core.data._variants import variants
@@ -28,7 +29,7 @@ from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError, StreetVisionError
 from streetvision_core.models.factory import ModelSet, load_models
 from streetvision_core.settings import load_settings
-from streetvision_core.types import Era
+from streetvision_core.types import Era, Split
 
 _log = structlog.get_logger()
 NEAR_DUPLICATE_COSINE: Final = 0.985
@@ -144,8 +145,11 @@ def _build(streets: Path | None, out: Path | None, *, with_evidence: bool) -> di
     evidence = EvidenceMaker(models, settings.cascade.ocr_min_width_pixels) if with_evidence else None
     store = FeatureStore(data / "features" / "features.sqlite")
     table = build_table(images, root, models, store, evidence)
+    train = {name for name, used in zip(table.ids, table.in_split(Split.TRAIN), strict=True) if used}
+    backgrounds = [image for image in images if f"{image.path.relative_to(root).as_posix()}#native" in train]
+    composed = build_composed(backgrounds, root, table, models, store)
     licences = {image.origin: image.licence for image in images}
-    return write_pack(table, licences, out if out is not None else data / "starter")
+    return write_pack(table, composed, licences, out if out is not None else data / "starter")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from streetvision_core.settings import load_settings
 from streetvision_core.storage import file_sha256
 
 TABLE_FILE: Final = "starter.npz"
+COMPOSED_FILE: Final = "composed.npz"
 MANIFEST_FILE: Final = "manifest.json"
 BUILD_COMMAND: Final = "python -m streetvision_core.data.build_starter --streets PATH --out data/starter"
 _REPOSITORY_PACK: Final = Path(__file__).resolve().parents[2] / "data" / "starter"
@@ -28,14 +29,20 @@ class StarterPack:
     """The shipped table and what is known about it.
 
     Attributes:
-        table: features, labels, groups, origins, eras, levels, splits and evidence; no photo.
-        licences: licence of each row's photo.
+        table: features, labels, groups, origins, eras, levels, splits and evidence of real photos.
+        composed: TRAIN photos without road work, with road work or distractors rendered into them; for training only.
+        licences: licence of each row's photo, in the order of `table`.
         manifest: counts, versions and file digests, as `manifest.json` holds them.
     """
 
     table: FeatureTable
+    composed: FeatureTable
     licences: tuple[str, ...]
     manifest: dict[str, Any]
+
+    def training_table(self) -> FeatureTable:
+        """The photos and, as further TRAIN rows of small weight, the composed ones."""
+        return FeatureTable.concat([self.table, self.composed])
 
 
 def load_starter(root: Path | None = None) -> StarterPack:
@@ -54,7 +61,9 @@ def load_starter(root: Path | None = None) -> StarterPack:
         _check(folder / name, digest)
     table = FeatureTable.load(folder / TABLE_FILE)
     licences: dict[str, str] = manifest["licences"]
-    return StarterPack(table, tuple(licences[origin] for origin in table.origins), manifest)
+    has_twins = COMPOSED_FILE in manifest["files"]
+    composed = FeatureTable.load(folder / COMPOSED_FILE) if has_twins else table.select([])
+    return StarterPack(table, composed, tuple(licences[origin] for origin in table.origins), manifest)
 
 
 def _default_folder() -> Path:

@@ -155,8 +155,26 @@ def global_and_tiles(pixels: Pixels) -> Views:
     return np.stack(views)
 
 
-def _starts(length: int, count: int) -> list[int]:
-    return [round(i * (length - TILE_PIXELS) / max(1, count - 1)) for i in range(count)]
+def global_and_grid(pixels: Pixels) -> Views:
+    """The letterboxed image, then six overlapping squares (3 x 2, or 2 x 3 where it is tall), enlarged or shrunk.
+
+    Every image has the same number of views, whatever its size: a maximum over more tiles is larger by itself, so with
+    a varying number a classifier learns the camera instead of the street.
+    """
+    height, width = pixels.shape[:2]
+    rows, columns = (2, 3) if width >= height else (3, 2)
+    side = max(-(-height // rows), -(-width // columns))
+    tall, wide = min(side, height), min(side, width)
+    squares = [
+        resize(pixels[top : top + tall, left : left + wide], TILE_PIXELS, TILE_PIXELS)
+        for top in _starts(height, rows, tall)
+        for left in _starts(width, columns, wide)
+    ]
+    return np.stack([letterbox(pixels, TILE_PIXELS), *squares])
+
+
+def _starts(length: int, count: int, part: int = TILE_PIXELS) -> list[int]:
+    return [round(i * (length - part) / max(1, count - 1)) for i in range(count)]
 
 
 def _pad(pixels: Pixels, height: int, width: int) -> Pixels:
@@ -173,6 +191,7 @@ _REGISTRY: Final[dict[str, Preprocessor]] = {
         Preprocessor("letterbox-224/1", 224, lambda pixels: letterbox(pixels, 224)[None]),
         Preprocessor("letterbox-260/1", 260, lambda pixels: letterbox(pixels, 260)[None]),
         Preprocessor("global-tiles-260/1", TILE_PIXELS, global_and_tiles),
+        Preprocessor("global-grid-260/1", TILE_PIXELS, global_and_grid),
         Preprocessor("native/1", 0, lambda pixels: pixels[None]),
     )
 }

@@ -15,7 +15,13 @@ from streetvision_core.types import Frame
 
 Rows = npt.NDArray[np.float32]
 
-GLOBAL_AND_MAX: Final = ("global-tiles-260/1", "letterbox-260/1", "letterbox-224/1", "center-crop-224/1")
+GLOBAL_AND_MAX: Final = (
+    "global-grid-260/1",
+    "global-tiles-260/1",
+    "letterbox-260/1",
+    "letterbox-224/1",
+    "center-crop-224/1",
+)
 """Preprocessing versions whose features are the global embedding beside the maximum over tiles."""
 
 

@@ -60,6 +60,20 @@ def test_build__rows(pack: Path) -> None:
     assert table.ids[0] == "a.jpg#native"
 
 
+def test_build__composed_twins_of_train_photos(pack: Path) -> None:
+    loaded = load_starter(pack)
+    composed, table = loaded.composed, loaded.table
+    train_none = {
+        g for g, s, y in zip(table.groups, table.splits or (), table.labels, strict=True) if s == "TRAIN" and y == 0
+    }
+    assert set(composed.groups) == train_none
+    assert set(composed.splits or ()) == {Split.TRAIN}
+    assert set(composed.labels.tolist()) == {0, 1}
+    assert set(composed.origins) == {GTSDB + " (composed)"}
+    assert (composed.weights < 1).all()
+    assert len(loaded.training_table()) == len(table) + len(composed)
+
+
 def test_build__duplicates_share_a_group_and_a_split(pack: Path) -> None:
     table = load_starter(pack).table
     of_c = {g for g, name in zip(table.groups, table.ids, strict=True) if name[0] in "cd"}
@@ -72,7 +86,13 @@ def test_build__duplicates_share_a_group_and_a_split(pack: Path) -> None:
 
 def test_build__the_same_bytes_again(pack: Path) -> None:
     again = pack.parent / "again"
-    assert {p.name for p in again.iterdir()} == {"starter.npz", "ATTRIBUTION.md", "README.md", "manifest.json"}
+    assert {p.name for p in again.iterdir()} == {
+        "starter.npz",
+        "composed.npz",
+        "ATTRIBUTION.md",
+        "README.md",
+        "manifest.json",
+    }
     assert all((again / p.name).read_bytes() == p.read_bytes() for p in pack.iterdir())
 
 

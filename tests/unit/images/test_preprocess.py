@@ -30,6 +30,7 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
         ("letterbox-260/1", 260, (1, 260, 260, 3)),
         ("native/1", 0, (1, 406, 722, 3)),
         ("global-tiles-260/1", 260, (7, 260, 260, 3)),
+        ("global-grid-260/1", 260, (7, 260, 260, 3)),
     ],
 )
 def test_views__shapes(name: str, size: int, shape: tuple[int, ...]) -> None:
@@ -127,3 +128,20 @@ def test_views__input_is_not_changed() -> None:
     for name in preprocessor_names():
         get_preprocessor(name).views(pixels)
     np.testing.assert_array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (270, 480), (800, 1360), (1360, 800), (1, 1), (3, 900), (500, 3000)])
+def test_global_grid__as_many_views_for_every_size_and_every_pixel_seen(size: tuple[int, int]) -> None:
+    height, width = size
+    assert get_preprocessor("global-grid-260/1").views(noise(*size)).shape == (7, 260, 260, 3)
+    for row, column in ((0, 0), (height // 2, width // 2), (height - 1, width - 1)):
+        pixels = np.zeros((height, width, 3), np.uint8)
+        pixels[row, column] = 255
+        assert get_preprocessor("global-grid-260/1").views(pixels)[1:].any()
+
+
+def test_global_grid__squares_keep_their_shape() -> None:
+    pixels = noise(270, 480)
+    views = get_preprocessor("global-grid-260/1").views(pixels)
+    np.testing.assert_array_equal(views[1], preprocess.resize(pixels[:160, :160], 260, 260))
+    np.testing.assert_array_equal(views[6], preprocess.resize(pixels[-160:, -160:], 260, 260))
