@@ -47,6 +47,7 @@ class Metrics:
         self.log_dropped = self._counter("sv_log_dropped", "Answers that did not reach the query log.", "reason")
         self.reloads = self._counter("sv_reloads", "Attempts to exchange the model.", "outcome")
         self.queue_depth = Gauge("sv_queue_depth", "Images admitted and not yet answered.", registry=self.registry)
+        self.bytes_in_flight = Gauge("sv_bytes_in_flight", "Bodies held by all requests.", registry=self.registry)
         self.log_depth = Gauge("sv_log_queue_depth", "Answers waiting to be logged.", registry=self.registry)
         self.ready = Gauge("sv_ready", "1 when a model has answered its warm-up frame.", registry=self.registry)
         self.model_info = Gauge(

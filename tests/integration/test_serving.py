@@ -119,7 +119,7 @@ MULTI = "multipart/form-data; boundary=x"
         (GIF.getvalue(), "image/jpeg", 415, "ImageFormatError"),
         (GIF.getvalue(), "image/gif", 415, "ImageFormatError"),
         (picture(1), "text/plain", 415, "ImageFormatError"),
-        (picture(1), "application/x-www-form-urlencoded", 415, "ImageFormatError"),
+        (b"a=b", "application/x-www-form-urlencoded", 415, "ImageFormatError"),
         (b"\xff" * 300_001, "image/jpeg", 413, "ImageTooLargeError"),
         (b"{", "application/json", 400, "RequestError"),
         (b'{"image": "?"}', "application/json", 400, "RequestError"),
@@ -278,8 +278,10 @@ def test_hang_up__in_the_middle_of_a_body_gives_the_memory_back(start):
         line.sendall(
             b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 19990\r\n\r\nab"
         )
-        wait_for(lambda: server.post(picture(1)).status_code == 429)
-    wait_for(lambda: server.post(picture(1)).status_code == 200)
+        wait_for(lambda: server.value("sv_bytes_in_flight") == 19_990)
+        assert server.post(picture(1)).status_code == 429
+    wait_for(lambda: server.value("sv_bytes_in_flight") == 0)
+    assert server.post(picture(1)).status_code == 200
 
 
 def test_ready__503_until_a_model_answers(tmp_path):

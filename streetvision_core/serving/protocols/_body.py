@@ -22,7 +22,9 @@ from streetvision_core.settings import Settings
 _HEAVY_BYTES: Final = 256 * 1024
 """Larger bodies are taken apart in a thread, so that other requests do not wait for it."""
 
-RAW_TYPES: Final = ("image/jpeg", "image/png", "image/webp", "image/jpg", "application/octet-stream", "")
+NAMED_TYPES: Final = ("image/jpeg", "image/png", "image/webp")
+RAW_TYPES: Final = (*NAMED_TYPES, "image/jpg", "application/octet-stream", "application/x-www-form-urlencoded", "")
+"""The bytes say what they are; `curl --data-binary` calls whatever it sends a form."""
 MULTIPART_TYPE: Final = "multipart/form-data"
 JSON_TYPE: Final = "application/json"
 
@@ -86,7 +88,7 @@ def _form_of(content_type: str, settings: Settings) -> _Form:
         return _Form(most, _parse_json)
     raise ImageFormatError(
         got=f"Content-Type {kind[:80]!r}",
-        allowed=f"{', '.join(t for t in RAW_TYPES if t)}, {MULTIPART_TYPE}, {JSON_TYPE}",
+        allowed=f"{', '.join(NAMED_TYPES)}, {MULTIPART_TYPE}, {JSON_TYPE}",
         action="name the image's type, e.g. curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg",
     )
 

@@ -41,6 +41,7 @@ class HttpProtocol:
         self._settings = settings
         self._metrics = metrics
         self._bytes = ByteBudget(settings.serving.max_bytes_in_flight)
+        metrics.bytes_in_flight.set_function(lambda: self._bytes.used)
 
     async def predict(self, request: Request) -> Response:
         """Answers one request; every error becomes JSON with its status."""

@@ -68,6 +68,7 @@ def encoded(*images):
         ("image/jpeg", b"abc", {"body": b"abc"}, False),
         ("IMAGE/PNG; charset=binary", b"abc", {"body": b"abc"}, False),
         ("", b"abc", {"body": b"abc"}, False),
+        ("application/x-www-form-urlencoded", b"abc", {"body": b"abc"}, False),
         (BOUNDARY, PART % b"abc" + b"--x--\r\n", {"a.jpg": b"abc"}, True),
         ("application/json", json.dumps({"image": encoded(b"abc")[0]}).encode(), {"image": b"abc"}, False),
         ("application/json", json.dumps({"image": "data:image/jpeg;base64,YW\nJj"}).encode(), {"image": b"abc"}, False),
@@ -88,7 +89,7 @@ def test_read_images__every_form(content_type, body, expected, many):
     ("content_type", "body", "error", "text"),
     [
         ("text/html", b"abc", ImageFormatError, "text/html"),
-        ("application/x-www-form-urlencoded", b"abc", ImageFormatError, "curl -H 'Content-Type: image/jpeg'"),
+        ("text/plain", b"abc", ImageFormatError, "curl -H 'Content-Type: image/jpeg'"),
         ("image/gif", b"abc", ImageFormatError, "image/gif"),
         ("application/json", b"{", RequestError, "no JSON"),
         ("application/json", b"[" * 3000, RequestError, "no JSON"),
