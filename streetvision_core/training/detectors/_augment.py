@@ -33,7 +33,7 @@ def crop_view(sample: Sample, width: int, height: int, rng: np.random.Generator)
     """
     targets = np.flatnonzero(sample.labels != IGNORE)
     focus = sample.corners[rng.choice(targets)] if len(targets) and rng.random() < 0.85 else None
-    scale = _draw_scale(sample, focus, width, rng)
+    scale = _draw_scale(sample, focus, width, height, rng)
     x0, y0 = _draw_origin(sample, focus, scale, width, height, rng)
     pixels = _cut(sample.pixels, scale, x0, y0, width, height, rng)
     corners = (sample.corners - np.array([x0, y0, x0, y0], np.float32)) * np.float32(scale)
@@ -47,11 +47,14 @@ def crop_view(sample: Sample, width: int, height: int, rng: np.random.Generator)
     return replace(view, pixels=pixels, labels=np.where(too_small, IGNORE, view.labels))
 
 
-def _draw_scale(sample: Sample, focus: npt.NDArray[np.float32] | None, width: int, rng: np.random.Generator) -> float:
+def _draw_scale(
+    sample: Sample, focus: npt.NDArray[np.float32] | None, width: int, height: int, rng: np.random.Generator
+) -> float:
     whole = width / sample.pixels.shape[1]
     if focus is None:
         return float(np.exp(rng.uniform(np.log(whole), np.log(max(1.3, whole * 1.5)))))
-    wanted = np.exp(rng.uniform(*np.log(DEVICE_PIXELS)))
+    low, high = DEVICE_PIXELS
+    wanted = np.exp(rng.uniform(np.log(low), np.log(min(high, 0.9 * height))))
     scale = wanted / max(4.0, float(focus[3] - focus[1]))
     return float(np.clip(scale, 0.6 * whole, 2.0))
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from streetvision_core.training.detectors._dense_net import STRIDE, DenseHead, box_loss, cell_centres, heat_loss
+from streetvision_core.training.detectors._dense_net import DenseHead, box_loss, heat_loss
 from streetvision_core.training.detectors._features import Shard, ShardSet
 
 
@@ -21,7 +21,7 @@ class DenseSettings:
     """How the dense head is trained.
 
     Attributes:
-        epochs: passes over all crops.
+        steps: optimiser steps in all.
         batch: crops per step.
         learning_rate: the highest rate of the one-cycle schedule.
         weight_decay: of AdamW.
@@ -30,7 +30,7 @@ class DenseSettings:
         threads: torch threads.
     """
 
-    epochs: int = 8
+    steps: int = 3241
     batch: int = 16
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
@@ -40,47 +40,51 @@ class DenseSettings:
 
 
 Log = Callable[[dict[str, float]], None]
+_LOG_EVERY: Final = 100
 
 
 def train_dense(
-    shards: list[Shard], settings: DenseSettings, log: Log | None = None, start: DenseHead | None = None
+    shards: Sequence[Shard], settings: DenseSettings, log: Log | None = None, weights: Sequence[float] | None = None
 ) -> DenseHead:
     """Trains a head on stored crops.
 
     Args:
         shards: from `write_shard`.
         settings: rates and lengths.
-        log: called after each epoch with its mean losses and seconds.
-        start: a head to go on from; a fresh one otherwise.
+        log: called every hundred steps with mean losses and seconds per step.
+        weights: how often a crop of each shard is drawn, beside the others; all alike if None.
 
     Returns:
         The head in evaluation mode: the moving average of its weights, which wobbles less than the last step.
     """
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
-    head = (start or DenseHead()).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    head = DenseHead().train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = torch.optim.swa_utils.AveragedModel(head, avg_fn=_blend, use_buffers=True)
-    loader = torch.utils.data.DataLoader(ShardSet(shards), settings.batch, shuffle=True, drop_last=True)
-    steps = settings.epochs * len(loader)
     optimiser = torch.optim.AdamW(head.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _one_cycle(step, steps))
-    for epoch in range(settings.epochs):
-        began = time.perf_counter()
-        sums = torch.zeros(2)
-        for batch in loader:
-            heat, box = _losses(head, batch)
-            optimiser.zero_grad(set_to_none=True)
-            (heat + settings.box_weight * box).backward()
-            torch.nn.utils.clip_grad_norm_(head.parameters(), 10.0)
-            optimiser.step()
-            schedule.step()
-            average.update_parameters(head)
-            sums += torch.tensor([float(heat.detach()), float(box.detach())])
-        if log is not None:
-            means = (sums / len(loader)).tolist()
-            log({"epoch": epoch, "heat": means[0], "box": means[1], "seconds": time.perf_counter() - began})
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _one_cycle(step, settings.steps))
+    sums, since = torch.zeros(2), time.perf_counter()
+    for step, batch in enumerate(_loader(shards, settings, weights), 1):
+        heat, box = _losses(head, batch)
+        optimiser.zero_grad(set_to_none=True)
+        (heat + settings.box_weight * box).backward()
+        torch.nn.utils.clip_grad_norm_(head.parameters(), 10.0)
+        optimiser.step()
+        schedule.step()
+        average.update_parameters(head)
+        sums += torch.tensor([float(heat.detach()), float(box.detach())])
+        if log is not None and (step % _LOG_EVERY == 0 or step == settings.steps):
+            heat_mean, box_mean = (sums / ((step - 1) % _LOG_EVERY + 1)).tolist()
+            log({"step": step, "heat": heat_mean, "box": box_mean, "seconds": time.perf_counter() - since})
+            sums, since = torch.zeros(2), time.perf_counter()
     trained: DenseHead = average.module
     return trained.eval()
+
+
+def _loader(shards: Sequence[Shard], settings: DenseSettings, weights: Sequence[float] | None) -> Any:
+    each = [w for shard, w in zip(shards, weights or [1.0] * len(shards), strict=True) for _ in range(shard.count)]
+    draws = torch.utils.data.WeightedRandomSampler(each, settings.steps * settings.batch)
+    return torch.utils.data.DataLoader(ShardSet(shards), settings.batch, sampler=draws)
 
 
 def _blend(mean: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
@@ -132,6 +136,3 @@ def export_dense(head: DenseHead, path: Path) -> None:
     kwargs: dict[str, Any] = {"input_names": names, "output_names": outputs, "dynamic_axes": axes}
     torch.onnx.export(ExportHead(head).eval(), maps, str(path), dynamo=False, opset_version=17, **kwargs)
     store_half(path)
-
-
-__all__ = ["STRIDE", "DenseSettings", "ExportHead", "cell_centres", "export_dense", "train_dense"]

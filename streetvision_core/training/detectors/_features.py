@@ -78,7 +78,7 @@ def write_shard(folder: Path, views: Iterable[Sample], count: int, maps_of: Maps
 
 
 class ShardSet(torch.utils.data.Dataset[tuple[Tensor, ...]]):
-    """Several shards as one data set of (maps, targets); half of the crops are mirrored at random."""
+    """Several shards as one data set of (maps, targets)."""
 
     def __init__(self, shards: Iterable[Shard]) -> None:
         self._parts = []

@@ -20,6 +20,7 @@ class Recipe:
         rendered: frames of the street world in the pool.
         composed: photos with a rendered work zone in the pool.
         crops: crops per source for the dense head.
+        draws: how often a crop of a source is drawn for the dense head, beside the others'.
         dense: the dense head's training.
         shares: how often YOLO sees each source; they sum to 1.
         crop_pixels: side of YOLO's training crops.
@@ -29,22 +30,23 @@ class Recipe:
         held_out: rendered frames that both are measured on.
     """
 
-    rendered: int = 1200
-    composed: int = 2000
+    rendered: int = 460
+    composed: int = 867
     crops: dict[str, int] = field(
         default_factory=lambda: {
-            "composed": 3500,
-            "rendered": 1800,
+            "composed": 3000,
+            "rendered": 1200,
             "cones": 2000,
             "german_signs": 300,
             "negatives": 1200,
         }
     )
+    draws: dict[str, float] = field(default_factory=lambda: {"cones": 0.5})
     dense: DenseSettings = field(default_factory=DenseSettings)
     shares: dict[str, float] = field(
         default_factory=lambda: {"composed": 0.45, "rendered": 0.25, "cones": 0.2, "negatives": 0.1}
     )
-    crop_pixels: int = 192
+    crop_pixels: int = 128
     yolo: YoloSettings = field(default_factory=YoloSettings)
     yolo_input: tuple[int, int] = (640, 384)
     dense_input: tuple[int, int] = (640, 1344)
@@ -62,7 +64,7 @@ QUICK: Final = Recipe(
     rendered=12,
     composed=12,
     crops={"composed": 24, "rendered": 24, "cones": 24, "german_signs": 8, "negatives": 16},
-    dense=DenseSettings(epochs=2, batch=8),
+    dense=DenseSettings(steps=12, batch=8),
     yolo=YoloSettings(steps=10, batch=4),
     crop_pixels=128,
     held_out=6,

@@ -40,12 +40,12 @@ class YoloSettings:
         threads: torch threads.
     """
 
-    steps: int = 1500
+    steps: int = 4000
     batch: int = 16
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.2e-3
     weight_decay: float = 5e-4
     average: float = 0.998
-    save_every: int = 50
+    save_every: int = 25
     seed: int = 0
     threads: int = 1
 

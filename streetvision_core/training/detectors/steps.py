@@ -77,7 +77,8 @@ def make_dense(streets: Path, cache: Path, recipe: Recipe, track: Track) -> Path
         numbers = track(range(_DENSE_SEED, _DENSE_SEED + count), f"features: {name}")
         crops = (crop_view(source(n), CROP_WIDTH, CROP_HEIGHT, np.random.default_rng([n, 7])) for n in numbers)
         shards.append(write_shard(folder, crops, count, maps_of))
-    head = train_dense(shards, recipe.dense, log=lambda row: _log.info("dense.epoch", **row))
+    draws = [recipe.draws.get(name, 1.0) for name in sources(streets, cache)]
+    head = train_dense(shards, recipe.dense, lambda row: _log.info("dense.steps", **row), draws)
     export_dense(head, cache / "dense-lite2.onnx")
     return cache / "dense-lite2.onnx"
 
