@@ -37,7 +37,7 @@ notebooks: setup ## run every numbered notebook headless, each on its own
 	@$(PY) -m pytest tests/notebooks -q -p no:cacheprovider
 
 test: setup ## every test
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadgroup
 
 check: setup ## lint, types, layers, notebooks without outputs
 	@$(ENV)/bin/ruff check .

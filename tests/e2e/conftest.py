@@ -48,3 +48,10 @@ def day(tmp_path_factory):
 def empty(tmp_path):
     """A workspace that has never been used."""
     return Workspace(tmp_path)
+
+
+def pytest_collection_modifyitems(items):
+    """Tests that share the day run in one worker, so that the day runs once."""
+    for item in items:
+        if "day" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("day"))
