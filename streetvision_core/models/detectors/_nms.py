@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.models.detectors.matching import Corners, iou_matrix
-from streetvision_core.types import DEVICE_CLASSES, Box
+from streetvision_core.types import DEVICE_CLASSES, Box, DeviceClass
 
 MIN_SCORE: Final = 0.05
 MAX_BOXES: Final = 50
@@ -66,7 +67,10 @@ def select_boxes(
     solid = (clipped[:, 2] - clipped[:, 0] > 0.5) & (clipped[:, 3] - clipped[:, 1] > 0.5)
     clipped, classes, values = clipped[solid], classes[solid], values[solid]
     kept = nms(clipped, values, classes)[:MAX_BOXES]
-    return tuple(
-        Box(*(float(v) for v in clipped[k]), label=DEVICE_CLASSES[int(classes[k])], score=float(values[k]))
-        for k in kept
-    )
+    return tuple(make_box(clipped[k], DEVICE_CLASSES[int(classes[k])], float(values[k])) for k in kept)
+
+
+def make_box(corners: Iterable[float], label: DeviceClass, score: float = 1.0) -> Box:
+    """A box from four numbers of any numeric type."""
+    x0, y0, x1, y1 = (float(v) for v in corners)
+    return Box(x0, y0, x1, y1, label, score)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor
@@ -67,7 +67,8 @@ def train_dense(
     for step, batch in enumerate(_loader(shards, settings, weights), 1):
         heat, box = _losses(head, batch)
         optimiser.zero_grad(set_to_none=True)
-        (heat + settings.box_weight * box).backward()
+        loss = heat + settings.box_weight * box
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(head.parameters(), 10.0)
         optimiser.step()
         schedule.step()
@@ -77,8 +78,8 @@ def train_dense(
             heat_mean, box_mean = (sums / ((step - 1) % _LOG_EVERY + 1)).tolist()
             log({"step": step, "heat": heat_mean, "box": box_mean, "seconds": time.perf_counter() - since})
             sums, since = torch.zeros(2), time.perf_counter()
-    trained: DenseHead = average.module
-    return trained.eval()
+    trained: Any = average.module
+    return cast("DenseHead", trained.eval())
 
 
 def _loader(shards: Sequence[Shard], settings: DenseSettings, weights: Sequence[float] | None) -> Any:

@@ -110,7 +110,9 @@ def _score(marks: list[tuple[float, bool]], labelled: int) -> BoxScores:
 
 def best_scores(boxes: Sequence[Box]) -> dict[str, float]:
     """The best score of each class in one image, and of `any`; 0 where nothing was found."""
-    best = {name: max((b.score for b in boxes if b.label == name), default=0.0) for name in DEVICE_CLASSES}
+    best: dict[str, float] = {
+        name: max((b.score for b in boxes if b.label == name), default=0.0) for name in DEVICE_CLASSES
+    }
     return {**best, "any": max(best.values())}
 
 

@@ -63,7 +63,8 @@ def build_yolo(config_folder: Path) -> Any:
     from ultralytics.cfg import get_cfg
     from ultralytics.nn.tasks import DetectionModel
 
-    model = DetectionModel(ARCHITECTURE, nc=N_CLASSES, verbose=False)
+    make: Any = DetectionModel
+    model = make(ARCHITECTURE, nc=N_CLASSES, verbose=False)
     model.args = get_cfg()
     model.criterion = model.init_criterion()
     return model

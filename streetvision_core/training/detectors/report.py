@@ -11,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from streetvision_core.models.detectors import Detector
+from streetvision_core.models.detectors._nms import make_box
 from streetvision_core.training.detectors._measure import SCORE, Truth, best_scores, image_auc, measure_boxes
 from streetvision_core.training.detectors._photos import cone_photos, labelled_rows, read_rgb
 from streetvision_core.training.detectors._recipe import FIRST_SEED
 from streetvision_core.training.detectors._samples import IGNORE, is_seen_group
-from streetvision_core.types import DEVICE_CLASSES, Box, Frame
+from streetvision_core.types import DEVICE_CLASSES, Frame
 
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
 Labelled = list[tuple[Frame, Truth]]
@@ -34,8 +35,8 @@ def real_boxes(streets: Path, table: Path) -> dict[str, Labelled]:
             rows.setdefault(row["path"], []).append(row)
     result: dict[str, Labelled] = {"clips": [], "german": []}
     for path, entries in rows.items():
-        boxes = [(tuple(float(e[k]) for k in ("x0", "y0", "x1", "y1")), e["label"]) for e in entries]
-        devices = tuple(Box(*c, label=name) for c, name in boxes if name in DEVICE_CLASSES)  # type: ignore[arg-type]
+        boxes = [([float(e[k]) for k in ("x0", "y0", "x1", "y1")], e["label"]) for e in entries]
+        devices = tuple(make_box(c, name) for c, name in boxes if name in DEVICE_CLASSES)
         ignore = np.array([c for c, name in boxes if name == "ignore"], np.float32).reshape(-1, 4)
         frame = Frame.from_pixels(read_rgb(streets / path), path)
         result["german" if path.startswith("gtsdb") else "clips"].append((frame, Truth(devices, ignore)))
@@ -47,7 +48,7 @@ def cone_boxes(streets: Path) -> Labelled:
     made = []
     for part in ("valid", "test"):
         for i, sample in enumerate(cone_photos(streets, part)):
-            cones = tuple(Box(*map(float, c), label="cone") for c in sample.corners[sample.labels != IGNORE])
+            cones = tuple(make_box(c, "cone") for c in sample.corners[sample.labels != IGNORE])
             truth = Truth(cones, sample.corners[sample.labels == IGNORE], ("cone",))
             made.append((Frame.from_pixels(sample.pixels, f"cones/{part}/{i}"), truth))
     return made
