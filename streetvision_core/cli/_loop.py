@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,13 +49,22 @@ def daily(
     raise typer.Exit(code)
 
 
-def weekly(day: DayText = "", profile: Profile = "", as_json: Json = False) -> None:
+def weekly(
+    out: Annotated[Path | None, typer.Option(help="Also write the week's figures here, as JSON.")] = None,
+    day: DayText = "",
+    profile: Profile = "",
+    as_json: Json = False,
+) -> None:
     """Sums up the week that the day lies in, as one page."""
+    from streetvision_core.loop import tasks
     from streetvision_core.loop.daily import run_week
     from streetvision_core.loop.workspace import parse_day
     from streetvision_core.settings import load_settings
+    from streetvision_core.storage import atomic_write_json
 
     outcome = run_week(load_settings(profile or None), parse_day(day))
+    if out is not None:
+        atomic_write_json(out, tasks.build_week(tasks.open_day(profile, day)).to_dict())
     if as_json:
         emit(outcome.to_dict())
     say(f"[bold]{outcome.headline}[/]")
