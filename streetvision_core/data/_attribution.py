@@ -13,6 +13,8 @@ class Source(NamedTuple):
     citation: str
     text_signs: bool = False
     """Whether road-work signs there carry words."""
+    horizon: float | None = None
+    """Height of the horizon as a share of the picture, where the camera's is known; None for the middle."""
 
 
 SOURCES: Final[Mapping[str, Source]] = {
@@ -27,6 +29,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         "GTSDB, Institut für Neuroinformatik, Ruhr-Universität Bochum",
         "Houben, Stallkamp, Salmen, Schlipsing and Igel, Detection of Traffic Signs in Real-World Images: The German "
         "Traffic Sign Detection Benchmark, IJCNN 2013",
+        horizon=0.63,
     ),
     "Udacity CarND": Source(
         "Udacity Self-Driving Car Engineer Nanodegree, lane-finding projects (MIT, copyright Udacity, Inc.)",

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from rich.progress import track
 
+from streetvision_core.data._attribution import SOURCES
 from streetvision_core.data._variants import Variant
 from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.data.scenes import compose
@@ -46,12 +47,13 @@ class Twin:
     variant: Variant
 
 
-def twins(photo: Frame, name: str) -> Iterator[Twin]:
+def twins(photo: Frame, name: str, horizon: float | None = None) -> Iterator[Twin]:
     """Composes a photo's twins, each as it is and as one of the older eras; the same every time.
 
     Args:
         photo: a street photo without road work.
         name: its name, which seeds the draws and starts the rows' ids.
+        horizon: height of the camera's horizon as a share of the picture; None for the middle.
     """
     background = _shrunk(photo.pixels)
     for index, with_devices in enumerate(TWINS):
@@ -59,7 +61,7 @@ def twins(photo: Frame, name: str) -> Iterator[Twin]:
         seed = int.from_bytes(hashlib.sha256(label_name.encode()).digest()[:4], "little")
         rng = np.random.default_rng(seed)
         devices = int(rng.integers(1, MOST_DEVICES + 1)) if with_devices else 0
-        scene = compose(background, seed, n_devices=devices)
+        scene = compose(background, seed, n_devices=devices, horizon=horizon)
         native = _through_jpeg(scene.frame.pixels, _JPEG_QUALITY, label_name)
         yield Twin(scene.label, Variant(f"{label_name}#native", "native", 0, native))
         era = _OLD_ERAS[int(rng.integers(len(_OLD_ERAS)))]
@@ -87,7 +89,7 @@ def build_composed(
     features = []
     for photo in track([image for image in images if image.label == 0], description="composed twins"):
         name = photo.path.relative_to(root).as_posix()
-        some = list(twins(photo.read(), name))
+        some = list(twins(photo.read(), name, _horizon(photo.origin)))
         features.append(store.features([twin.variant.frame for twin in some], models.backbone, models.preprocessor))
         made += [(rows_of[f"{name}#native"], photo, _without_pixels(twin)) for twin in some]
     return FeatureTable.build(
@@ -103,6 +105,10 @@ def build_composed(
         splits=None if table.splits is None else [table.splits[row] for row, _, _ in made],
         weights=np.full(len(made), WEIGHT, np.float32),
     )
+
+
+def _horizon(origin: str) -> float | None:
+    return SOURCES[origin].horizon if origin in SOURCES else None
 
 
 def _without_pixels(twin: Twin) -> Twin:
