@@ -90,7 +90,10 @@ def _table(rows: list[_Sample], models: ModelSet) -> FeatureTable:
     half = features[:, : models.backbone.dim]
     native = np.array([row.era == "native" for row in rows])
     groups = _joined([row.photo.group for row in rows], half, native)
-    splits = assign_splits(groups, [f"{row.photo.origin}|{row.photo.label}" for row in rows])
+    strata = [f"{row.photo.origin}|{row.photo.label}" for row in rows]
+    # what a detector was trained on must not calibrate or test it
+    seen = {group for row, group in zip(rows, groups, strict=True) if row.photo.group in models.seen_groups}
+    splits = assign_splits(groups, strata, pinned=dict.fromkeys(seen, Split.TRAIN))
     check_no_leak(groups, splits)
     check_no_leak(
         [g for g, n in zip(groups, native, strict=True) if n],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -27,6 +27,7 @@ def assign_splits(
     strata: Sequence[str],
     fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
+    pinned: Mapping[str, Split] | None = None,
 ) -> list[Split]:
     """Assigns each group to one split so that every stratum comes close to the fractions.
 
@@ -38,6 +39,8 @@ def assign_splits(
         strata: stratum of each row, e.g. origin and label.
         fractions: shares of TRAIN, SELECT, CALIBRATE and TEST; they sum to 1.
         seed: another seed gives another assignment.
+        pinned: splits that some groups must have, e.g. TRAIN for what a detector was trained on; the others make up
+            for it as far as they can.
 
     Raises:
         DataError: lengths differ, or the fractions are not shares.
@@ -49,10 +52,11 @@ def assign_splits(
         raise _wrong(f"fractions {tuple(fractions)}", "shares that sum to 1")
     names = sorted(set(strata))
     shares = _shares_by_group(groups, strata, names)
-    order = sorted(shares, key=lambda g: (-shares[g].sum(), _draw(seed, g)))
+    chosen = {group: split for group, split in (pinned or {}).items() if group in shares}
     missing = np.outer(fractions, np.ones(len(names)))
-    chosen: dict[str, Split] = {}
-    for group in order:
+    for group, split in chosen.items():
+        missing[splits.index(split)] -= shares[group]
+    for group in sorted(shares.keys() - chosen.keys(), key=lambda g: (-shares[g].sum(), _draw(seed, g))):
         gain = ((missing**2) - (missing - shares[group]) ** 2).sum(axis=1)
         gain[np.array(fractions) == 0] = -np.inf
         best = int(np.argmax(gain))

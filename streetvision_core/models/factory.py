@@ -10,7 +10,7 @@ Example:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
@@ -59,6 +59,7 @@ class ModelSet:
         detectors: makes the stage-2 detectors; may make none.
         vlm: makes the stage-3 model, or None where the profile has none.
         ocr: makes the stage-4 reader, or None.
+        seen_groups: names the groups of photos that trained a detector.
     """
 
     def __init__(
@@ -68,8 +69,10 @@ class ModelSet:
         detectors: Callable[[], tuple[Detector, ...]] = tuple,
         vlm: Callable[[], Any] | None = None,
         ocr: Callable[[], OcrReader | None] = lambda: None,
+        seen_groups: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self.preprocessor = preprocessor
+        self._seen_groups = _Lazy(seen_groups)
         self._backbone = _Lazy(backbone)
         self._detectors = _Lazy(detectors)
         self._vlm = _Lazy(vlm) if vlm is not None else None
@@ -84,6 +87,11 @@ class ModelSet:
     def detectors(self) -> tuple[Detector, ...]:
         """Stage 2's detectors; empty where the profile has none."""
         return self._detectors.get()
+
+    @property
+    def seen_groups(self) -> frozenset[str]:
+        """Groups of photos that trained a detector, from the cards of their weights."""
+        return self._seen_groups.get()
 
     @property
     def vlm(self) -> Any:
@@ -117,6 +125,7 @@ def load_models(settings: Settings) -> ModelSet:
         detectors=lambda: tuple(_detector(name, threads) for name in chosen.detectors),
         vlm=None if vlm is None else lambda: _absent("VLM", vlm, []),
         ocr=lambda: None if chosen.ocr is None else _ocr(chosen.ocr, threads),
+        seen_groups=lambda: _seen_groups(chosen.detectors),
     )
 
 
@@ -134,6 +143,14 @@ def _detector(name: str, threads: int) -> Detector:
     from streetvision_core.models.detectors import detector_names, load_detector
 
     return load_detector(name, threads) if name in detector_names() else _absent("detector", name, detector_names())
+
+
+def _seen_groups(detectors: Sequence[str]) -> frozenset[str]:
+    from streetvision_core.models.detectors import detector_names
+    from streetvision_core.models.detectors._weights import read_card
+
+    cards = [read_card(name) for name in detectors if name in detector_names()]
+    return frozenset(group for card in cards for group in card.get("seen_groups", ()))
 
 
 def _absent(role: str, name: str, here: list[str]) -> NoReturn:

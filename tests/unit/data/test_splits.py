@@ -45,6 +45,14 @@ def test_assign_splits__fraction_of_zero_stays_empty() -> None:
     assert Counter(splits) == {Split.TRAIN: 40, Split.TEST: 10}
 
 
+def test_assign_splits__pinned_groups_and_the_rest_makes_up_for_them() -> None:
+    groups = [str(i) for i in range(100)]
+    pinned = {str(i): Split.TRAIN for i in range(40)} | {"elsewhere": Split.TEST}
+    splits = assign_splits(groups, ["s"] * 100, pinned=pinned)
+    assert set(splits[:40]) == {Split.TRAIN}
+    assert [Counter(splits)[split] for split in Split] == [50, 10, 20, 20]
+
+
 @pytest.mark.parametrize(
     ("strata", "fractions"), [(["a"], (0.5, 0.1, 0.2, 0.2)), (["a", "b"], (1, 1, 0, 0)), (["a", "b"], (0.5, 0.5))]
 )

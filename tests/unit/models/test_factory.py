@@ -63,3 +63,8 @@ def test_model_set__loads_once_for_all_threads() -> None:
     with ThreadPoolExecutor(8) as pool:
         got = set(pool.map(lambda _: id(models.backbone), range(32)))
     assert len(made) == len(got) == 1
+
+
+def test_model_set__knows_what_trained_the_detectors() -> None:
+    assert any(group.startswith("gtsdb") for group in load_models(load_settings("embedded")).seen_groups)
+    assert load_models(load_settings("platinum")).seen_groups == frozenset()
