@@ -27,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import Array, Labels, Mask, sigmoid
+from streetvision_core.calibration.arrays import Array, Labels, Mask, sigmoid
 from streetvision_core.errors import CalibrationError
 from streetvision_core.scoring.intervals import allowed_errors
 

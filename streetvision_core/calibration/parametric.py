@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import Array, Labels, sigmoid
+from streetvision_core.calibration.arrays import Array, Labels, sigmoid
 from streetvision_core.errors import CalibrationError
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import (
+from streetvision_core.calibration.arrays import (
     Array,
     Labels,
     checked_scores,

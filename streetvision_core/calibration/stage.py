@@ -22,8 +22,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._columns import block_of, has_run, stage_columns
-from streetvision_core.calibration._numbers import Array, Labels, Mask, log_loss, sigmoid
+from streetvision_core.calibration.arrays import Array, Labels, Mask, log_loss, sigmoid
+from streetvision_core.calibration.columns import block_of, has_run, stage_columns
 from streetvision_core.calibration.probability import (
     Calibrator,
     CalibratorChoice,

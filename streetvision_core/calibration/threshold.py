@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import Array, Labels, logit, row_groups, sigmoid
+from streetvision_core.calibration.arrays import Array, Labels, logit, row_groups, sigmoid
 from streetvision_core.errors import CalibrationError
 from streetvision_core.scoring.rules import ScoringRule, sweep
 
@@ -34,8 +34,8 @@ def best_threshold(
 
     The score at each threshold is averaged over bootstrap samples of groups. Among the thresholds that fall behind the
     best by no more than one standard error of the difference, the nearest to the neutral one is taken, so that few rows
-    move it little. Neutral is 0.5; for a balanced stream it is the share of road work among the rows, where a calibrated
-    probability speaks for neither class.
+    move it little. Neutral is 0.5; for a balanced stream it is the share of road work among the rows, where a
+    calibrated probability speaks for neither class.
 
     Args:
         p: calibrated probabilities, [N].
@@ -76,7 +76,12 @@ def _balance(rows: npt.NDArray[np.intp], y: Labels, rng: np.random.Generator) ->
 
 
 def _robust_best(curves: Array, neutral: float) -> float:
-    """The threshold nearest to the neutral one whose mean score lies within one standard error of the best; curves [B, T]."""
+    """The threshold nearest to the neutral one among those as good as the best, within one standard error.
+
+    Args:
+        curves: scores of each bootstrap sample at each threshold of the grid, [B, T].
+        neutral: where nothing speaks for moving.
+    """
     best = int(np.argmax(curves.mean(axis=0)))
     behind = curves[:, [best]] - curves
     as_good = behind.mean(axis=0) <= behind.std(axis=0)

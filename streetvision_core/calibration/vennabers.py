@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import Array, Labels
+from streetvision_core.calibration.arrays import Array, Labels
 
 _DECIMALS: Final = 3
 """Scores are rounded to this many decimals of a logit, which bounds the number of steps."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import Array, Labels, Mask
+from streetvision_core.calibration.arrays import Array, Labels, Mask
 from streetvision_core.cascade.decisions import Decisions
 from streetvision_core.cascade.report import CostReport, Curves, SliceReport, StageReport
 from streetvision_core.scoring.confusion import Confusion

@@ -8,12 +8,13 @@ Rows and their use:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import Array, Mask
+from streetvision_core.calibration.arrays import Array, Mask
 from streetvision_core.calibration.exits import ExitBand
 from streetvision_core.calibration.stage import FittedStage, StageCalibrator, fit_stage
 from streetvision_core.calibration.threshold import best_threshold
@@ -25,6 +26,7 @@ from streetvision_core.models.head import Head
 from streetvision_core.scoring.rules import get_rule
 from streetvision_core.settings import Settings
 from streetvision_core.training.heads import honest_logits
+from streetvision_core.training.threads import one_thread
 from streetvision_core.training.weights import photo_share
 from streetvision_core.types import STAGES, Split, Stage
 
@@ -49,7 +51,27 @@ def fit_cascade(table: FeatureTable, head: Head, settings: Settings, rule: str =
         CalibrationError: CALIBRATE cannot even calibrate the classifier (one class, or fewer than two rows of one).
         PreprocessMismatchError: the head is of another make than the table.
     """
+    with one_thread():
+        return _fit_cascade(table, head, settings, rule)
+
+
+def _fit_cascade(table: FeatureTable, head: Head, settings: Settings, rule: str) -> CascadeCalibration:
+    """Fits native frames and the older eras apart, with logits from one head; both together where one has too little."""
     logits, honest = honest_logits(table, head, settings.training, settings.seed)
+    native = np.array([era == "native" for era in table.eras], np.bool_)
+    parts: list[CascadeCalibration | None] = []
+    for mask in (native, ~native):
+        try:
+            parts.append(_fit_rows(table.select(mask), logits[mask], honest[mask], head, settings, rule))
+        except CalibrationError:
+            parts.append(None)
+    whole, small = parts
+    return replace(whole or _fit_rows(table, logits, honest, head, settings, rule), small=small)
+
+
+def _fit_rows(
+    table: FeatureTable, logits: Array, honest: Mask, head: Head, settings: Settings, rule: str
+) -> CascadeCalibration:
     usable = (table.labels >= 0) & (table.weights > 0)
     calibrate = usable & table.in_split(Split.CALIBRATE)
     fusion = usable & honest & (table.in_split(Split.TRAIN) | table.in_split(Split.SELECT))

@@ -12,10 +12,12 @@ from streetvision_core.calibration.exits import ExitBand
 from streetvision_core.calibration.stage import StageCalibrator
 from streetvision_core.errors import CalibrationError, PreprocessMismatchError
 from streetvision_core.storage import atomic_write_json
-from streetvision_core.types import STAGES, Stage
+from streetvision_core.types import STAGES, Era, Stage
 
 CALIBRATION_FILE: Final = "calibration.json"
-_FORMAT: Final = "cascade-calibration/1"
+SMALL_PIXELS: Final = 256
+"""Longer side up to which a frame counts as one of the older eras, which are 224 pixels wide."""
+_FORMAT: Final = "cascade-calibration/2"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +34,7 @@ class CascadeCalibration:
         backbone: of the head this belongs to.
         preprocessing: of the head this belongs to.
         notes: JSON-ready facts: rows, choices, reasons.
+        small: the same for frames of at most `SMALL_PIXELS`, the older eras; None: this one serves them too.
     """
 
     stages: Mapping[Stage, StageCalibrator]
@@ -43,6 +46,15 @@ class CascadeCalibration:
     backbone: str
     preprocessing: str
     notes: dict[str, Any] = field(default_factory=dict)
+    small: CascadeCalibration | None = None
+
+    def for_era(self, era: Era) -> CascadeCalibration:
+        """The calibration for frames of an era: scores of a 224-pixel crop mean less than those of a whole picture."""
+        return self if era == "native" or self.small is None else self.small
+
+    def for_size(self, width: int, height: int) -> CascadeCalibration:
+        """The calibration for a frame of this size in pixels."""
+        return self.for_era("native" if max(width, height) > SMALL_PIXELS else "crop-224")
 
     def latest(self, stage: Stage) -> StageCalibrator:
         """The calibrator of the stage, or of the last one before it that has one."""
@@ -75,6 +87,7 @@ class CascadeCalibration:
             "backbone": self.backbone,
             "preprocessing": self.preprocessing,
             "notes": self.notes,
+            "small": self.small.to_dict() if self.small else None,
         }
 
     @classmethod
@@ -97,6 +110,7 @@ class CascadeCalibration:
                 backbone=data["backbone"],
                 preprocessing=data["preprocessing"],
                 notes=dict(data["notes"]),
+                small=cls.from_dict(data["small"]) if data["small"] else None,
             )
             made.stages["classifier"]
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import Array, Mask, sigmoid
+from streetvision_core.calibration.arrays import Array, Mask, sigmoid
 from streetvision_core.calibration.exits import ExitBand, certify_band, one_row_per_group
 from streetvision_core.types import Stage
 

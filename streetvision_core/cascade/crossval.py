@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import Labels, Mask
+from streetvision_core.calibration.arrays import Labels, Mask
 from streetvision_core.cascade.calibrate import fit_cascade
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.cascade.decisions import Decisions

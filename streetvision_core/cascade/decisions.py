@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._columns import has_run
-from streetvision_core.calibration._numbers import Array, Mask
+from streetvision_core.calibration.arrays import Array, Mask
+from streetvision_core.calibration.columns import has_run
 from streetvision_core.calibration.threshold import remap
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.cascade.policy import Policy
@@ -58,6 +58,22 @@ class Decisions:
             self.ran[rows],
             self.policy,
         )
+
+    @classmethod
+    def merge(cls, parts: Sequence[tuple[npt.NDArray[np.intp], Decisions]], n: int, policy: str) -> Decisions:
+        """Puts the decisions of disjoint row numbers together into those of all n rows."""
+        whole = cls(
+            np.empty(n),
+            np.empty(n),
+            np.zeros(n, np.int64),
+            np.zeros(n, np.bool_),
+            np.zeros((n, len(STAGES)), np.bool_),
+            policy,
+        )
+        for rows, part in parts:
+            for name in ("p", "calibrated", "exit_stage", "certified", "ran"):
+                getattr(whole, name)[rows] = getattr(part, name)
+        return whole
 
     @classmethod
     def of_verdicts(cls, verdicts: Sequence[Verdict], threshold: float = 0.5) -> Decisions:

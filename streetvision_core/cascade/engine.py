@@ -98,8 +98,21 @@ class Cascade:
         Returns:
             N verdicts in order.
         """
+        verdicts: dict[int, Verdict] = {}
+        parts = [self.calibration.for_size(frame.width, frame.height) for frame in frames]
+        for calibration in (self.calibration, self.calibration.small):
+            rows = [i for i, part in enumerate(parts) if part is calibration]
+            if rows:
+                some = self._predict([frames[i] for i in rows], calibration or self.calibration, deadline_seconds)
+                verdicts |= dict(zip(rows, some, strict=True))
+        return [verdicts[i] for i in range(len(frames))]
+
+    def _predict(
+        self, frames: Sequence[Frame], calibration: CascadeCalibration, deadline_seconds: float | None
+    ) -> list[Verdict]:
+        """Answers frames that share a calibration."""
         started = time.perf_counter()
-        state = State.start(len(frames), self.policy.name, self.calibration)
+        state = State.start(len(frames), self.policy.name, calibration)
         evidence: list[tuple[Evidence, ...]] = [()] * len(frames)
         seconds = np.zeros(len(frames))
         for adapter in self._stages.present:
@@ -109,7 +122,7 @@ class Cascade:
             for i, seen in _run(adapter, frames, evidence, todo).items():
                 evidence[i] = (*evidence[i], seen)
             done = np.array([i for i in todo if any(e.stage == adapter.stage for e in evidence[i])], np.int64)
-            self._rule(adapter, done, evidence, state)
+            self._rule(adapter, done, evidence, state, calibration)
             seconds[todo] = time.perf_counter() - started
         return [self._verdict(i, state, evidence[i], float(seconds[i])) for i in range(len(frames))]
 
@@ -124,12 +137,13 @@ class Cascade:
         rows: np.ndarray[Any, np.dtype[np.int64]],
         evidence: list[tuple[Evidence, ...]],
         state: State,
+        calibration: CascadeCalibration,
     ) -> None:
         if not len(rows):
             return
         logits = np.array([evidence[i][0].scores["logit"] for i in rows])
         vectors = np.stack([vector(evidence[i]) for i in rows])
-        state.apply(adapter.stage, rows, logits, vectors, self.calibration, self.policy)
+        state.apply(adapter.stage, rows, logits, vectors, calibration, self.policy)
 
     def _verdict(self, i: int, state: State, evidence: tuple[Evidence, ...], seconds: float) -> Verdict:
         return Verdict(
@@ -158,7 +172,14 @@ def predict_table(table: FeatureTable, head: Head, calibration: CascadeCalibrati
     head.check(table.backbone, table.preprocessing)
     calibration.check(head.backbone, head.preprocessing)
     chosen = get_policy(policy) if isinstance(policy, str) else policy
-    return decide(head.predict_logit(table.features), table.evidence, calibration, chosen)
+    logits = head.predict_logit(table.features)
+    native = np.array([era == "native" for era in table.eras], np.bool_)
+    parts = [
+        (rows, decide(logits[rows], table.evidence[rows], calibration.for_era(era), chosen))
+        for rows, era in ((np.flatnonzero(native), "native"), (np.flatnonzero(~native), "crop-224"))
+        if len(rows)
+    ]
+    return Decisions.merge(parts, len(table), chosen.name)
 
 
 def _run(

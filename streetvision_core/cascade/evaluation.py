@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._columns import has_run
-from streetvision_core.calibration._numbers import Array, Mask
+from streetvision_core.calibration.arrays import Array, Mask
+from streetvision_core.calibration.columns import has_run
 from streetvision_core.cascade import _measure
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.cascade.decisions import Decisions

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import Array, Mask, sigmoid
+from streetvision_core.calibration.arrays import Array, Mask, sigmoid
 from streetvision_core.calibration.threshold import remap
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.errors import SettingsError

@@ -6,8 +6,7 @@ This module is nothing but torch; import it inside functions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,6 @@ from streetvision_core.training.spec import CandidateSpec
 FOCAL_GAMMA = 2.0
 _BATCHES_PER_EPOCH = 8
 _MAX_VISITS = 200_000
-_WORK_FOR_THREADS = 2 * 10**8
 _MIN_BATCH, _MAX_BATCH = 64, 512
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 
@@ -66,19 +64,6 @@ def train_layers(
         seed: decides initial values and row order.
         progress: called after each epoch with the share that is done.
     """
-    with _threads(len(x) * x.shape[1] * len(specs) * max(1, specs[0].hidden)):
-        return _train(x, y, row_weights, specs, epochs, seed, progress)
-
-
-def _train(
-    x: npt.NDArray[np.float32],
-    y: npt.NDArray[np.int8],
-    row_weights: npt.NDArray[np.float64],
-    specs: Sequence[CandidateSpec],
-    epochs: int,
-    seed: int,
-    progress: Callable[[float], None] | None,
-) -> Layers:
     generator = torch.Generator().manual_seed(seed)
     features, targets = torch.from_numpy(x), torch.from_numpy(y.astype(np.float32))[:, None]
     weights = torch.from_numpy(row_weights.astype(np.float32))
@@ -98,17 +83,6 @@ def _train(
         if progress is not None:
             progress((epoch + 1) / epochs)
     return Layers(tuple(w.detach() for w in layers.weights), tuple(b.detach() for b in layers.biases))
-
-
-@contextmanager
-def _threads(work: int) -> Iterator[None]:
-    """Small problems run on one thread: threads that wait for each other cost more than they save."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if work < _WORK_FOR_THREADS else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _initial(dim: int, specs: Sequence[CandidateSpec], generator: torch.Generator) -> Layers:

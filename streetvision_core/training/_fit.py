@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from streetvision_core.training._space import principal_axes
 from streetvision_core.training.spec import CandidateSpec
+from streetvision_core.training.threads import one_thread
 
 Array32 = npt.NDArray[np.float32]
 Array64 = npt.NDArray[np.float64]
@@ -129,7 +130,8 @@ def _fit_batched(
 ) -> HeadLayers:
     from streetvision_core.training._batched import train_layers
 
-    fitted = train_layers(x, y, weights, specs, epochs, seed, tick)
+    with one_thread():
+        fitted = train_layers(x, y, weights, specs, epochs, seed, tick)
     return tuple(w.numpy() for w in fitted.weights), tuple(b.numpy() for b in fitted.biases)
 
 

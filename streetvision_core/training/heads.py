@@ -20,6 +20,7 @@ from streetvision_core.training._fit import Fit, fit_specs
 from streetvision_core.training._space import Standardiser
 from streetvision_core.training.folds import group_folds
 from streetvision_core.training.spec import Candidate, CandidateSpec, default_specs
+from streetvision_core.training.threads import one_thread
 from streetvision_core.training.weights import photo_share, row_weights
 from streetvision_core.types import Split
 
@@ -85,6 +86,17 @@ def train_heads(
     Raises:
         DataError: TRAIN lacks a class, or SELECT has no labelled row.
     """
+    with one_thread():
+        return _train_heads(table, settings, seed, progress, specs)
+
+
+def _train_heads(
+    table: FeatureTable,
+    settings: TrainingSettings,
+    seed: int,
+    progress: Progress | None,
+    specs: Sequence[CandidateSpec] | None,
+) -> TrainedHead:
     started = time.perf_counter()
     train, select = usable(table, Split.TRAIN), usable(table, Split.SELECT)
     _check_rows(train, select)

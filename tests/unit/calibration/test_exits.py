@@ -55,7 +55,7 @@ def test_certify_band__violations_stay_within_delta(n):
 
 @pytest.mark.parametrize("n", [90, 400, 1200])
 def test_certify_band__hardest_case_just_above_alpha(n):
-    """The error is a hair above alpha at every score, so that each certificate is wrong: the test is at its tightest."""
+    """The error is a hair above alpha at every score, so each certificate is wrong: the test at its tightest."""
     rng = np.random.default_rng(8)
     wrong = 0
     for _ in range(REPEATS):

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from streetvision_core.calibration._columns import has_run, stage_columns
+from streetvision_core.calibration.columns import has_run, stage_columns
 from streetvision_core.calibration.stage import StageCalibrator, fit_stage
 from streetvision_core.errors import CalibrationError
 from streetvision_core.models.evidence import EVIDENCE_NAMES

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration._numbers import Array
+from streetvision_core.calibration.arrays import Array
 from streetvision_core.models.evidence import DETECTOR_NAMES, EVIDENCE_NAMES
 from streetvision_core.types import DEVICE_CLASSES, FloatArray, Stage
 

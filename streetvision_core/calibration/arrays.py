@@ -1,4 +1,4 @@
-"""Small numeric helpers shared by the calibrators."""
+"""Array types and small numeric helpers of the calibration and cascade rooms."""
 
 from __future__ import annotations
 
