@@ -56,7 +56,7 @@ def fit_cascade(table: FeatureTable, head: Head, settings: Settings, rule: str =
 
 
 def _fit_cascade(table: FeatureTable, head: Head, settings: Settings, rule: str) -> CascadeCalibration:
-    """Fits native frames and the older eras apart, with logits from one head; both together where one has too little."""
+    """Fits native frames and the older eras apart; both together where one has too little."""
     logits, honest = honest_logits(table, head, settings.training, settings.seed)
     native = np.array([era == "native" for era in table.eras], np.bool_)
     parts: list[CascadeCalibration | None] = []

@@ -7,7 +7,7 @@ answered, never learned from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from streetvision_core.settings import Settings
 from streetvision_core.training.folds import group_folds
 from streetvision_core.training.heads import train_heads
 from streetvision_core.training.spec import CandidateSpec
-from streetvision_core.types import STAGES
+from streetvision_core.types import STAGES, Split
 
 FRACTIONS: Final = (0.7, 0.1, 0.2, 0.0)
 """Shares of TRAIN, SELECT and CALIBRATE among the rows a fold may learn from."""
@@ -127,6 +127,7 @@ def cross_validate(
     shuffles: int = 5,
     policies: Sequence[str] = ("certified", "plan"),
     scored: npt.ArrayLike | None = None,
+    train_only: Collection[str] = (),
     specs: Sequence[CandidateSpec] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CrossvalReport:
@@ -139,6 +140,8 @@ def cross_validate(
         shuffles: how often the groups are dealt anew.
         policies: names of the policies to compare; they share each fold's head and calibration.
         scored: boolean [N], rows that count (e.g. photos, not rendered frames); all if left out.
+        train_only: groups that stand in TRAIN in every fold and are never answered: those whose photos trained a
+            detector (`ModelSet.seen_groups`), because its evidence on them is too good.
         specs: other head candidates than the default grid.
         progress: called with folds done and in all.
 
@@ -148,18 +151,20 @@ def cross_validate(
     known = np.flatnonzero(table.labels >= 0)
     counts = np.ones(len(table), bool) if scored is None else np.asarray(scored, np.bool_)
     table, counts = table.select(known), counts[known]
+    pinned = np.isin(np.array(table.groups, dtype=str), sorted(train_only))
     strata = [f"{origin}/{label}" for origin, label in zip(table.origins, table.labels, strict=True)]
     tally = _Tally(policies)
     for shuffle in range(shuffles):
         fold = group_folds(table.groups, strata, folds, settings.seed + shuffle)
         found = {policy: _Answers.empty(len(table)) for policy in policies}
         for f in range(folds):
-            _run_fold(table, fold == f, counts, settings, settings.seed + 1000 * shuffle + f, specs, found, tally)
+            part = _Part(table, (fold == f) & ~pinned, counts, pinned)
+            _run_fold(part, settings, settings.seed + 1000 * shuffle + f, specs, found, tally)
             if progress is not None:
                 progress(shuffle * folds + f + 1, shuffles * folds)
         for policy, answers in found.items():
             tally.shuffles[policy].append(answers)
-    return _report(table, counts, folds, shuffles, tally)
+    return _report(table, counts & ~pinned, folds, shuffles, tally)
 
 
 @dataclass(slots=True, eq=False)
@@ -195,10 +200,16 @@ class _Tally:
         self.thresholds.append(calibration.threshold)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    table: FeatureTable
+    held: Mask
+    scored: Mask
+    pinned: Mask
+
+
 def _run_fold(
-    table: FeatureTable,
-    held: Mask,
-    scored: Mask,
+    part: _Part,
     settings: Settings,
     seed: int,
     specs: Sequence[CandidateSpec] | None,
@@ -206,15 +217,16 @@ def _run_fold(
     tally: _Tally,
 ) -> None:
     """Learns from the other folds and answers the held-out rows that count."""
-    rows = np.flatnonzero(held & scored)
+    rows = np.flatnonzero(part.held & part.scored)
     if not len(rows):
         return
-    pool = table.select(~held & (table.weights > 0))
+    learning = ~part.held & (part.table.weights > 0)
+    pool, pinned = part.table.select(learning), part.pinned[learning]
     reason = ""
     for attempt in range(_ATTEMPTS):
         trial = settings.model_copy(update={"seed": seed + 7919 * attempt})
         try:
-            split = _with_splits(pool, trial.seed)
+            split = _with_splits(pool, pinned, trial.seed)
             trained = train_heads(split, trial.training, trial.seed, specs=specs)
             calibration = fit_cascade(split, trained.head, trial)
         except (DataError, CalibrationError) as error:
@@ -223,14 +235,15 @@ def _run_fold(
             continue
         tally.note(trained.leaderboard[0].spec.kind, calibration)
         for policy, answers in found.items():
-            answers.put(rows, predict_table(table.select(rows), trained.head, calibration, policy))
+            answers.put(rows, predict_table(part.table.select(rows), trained.head, calibration, policy))
         return
     tally.skipped.append(reason)
 
 
-def _with_splits(pool: FeatureTable, seed: int) -> FeatureTable:
+def _with_splits(pool: FeatureTable, pinned: Mask, seed: int) -> FeatureTable:
     strata = [f"{origin}/{label}" for origin, label in zip(pool.origins, pool.labels, strict=True)]
-    return replace(pool, splits=tuple(assign_splits(pool.groups, strata, FRACTIONS, seed)))
+    train = {pool.groups[i]: Split.TRAIN for i in np.flatnonzero(pinned)}
+    return replace(pool, splits=tuple(assign_splits(pool.groups, strata, FRACTIONS, seed, train)))
 
 
 def _report(table: FeatureTable, scored: Mask, folds: int, shuffles: int, tally: _Tally) -> CrossvalReport:

@@ -174,11 +174,11 @@ def predict_table(table: FeatureTable, head: Head, calibration: CascadeCalibrati
     chosen = get_policy(policy) if isinstance(policy, str) else policy
     logits = head.predict_logit(table.features)
     native = np.array([era == "native" for era in table.eras], np.bool_)
-    parts = [
-        (rows, decide(logits[rows], table.evidence[rows], calibration.for_era(era), chosen))
-        for rows, era in ((np.flatnonzero(native), "native"), (np.flatnonzero(~native), "crop-224"))
-        if len(rows)
-    ]
+    cases = (
+        (np.flatnonzero(native), calibration.for_era("native")),
+        (np.flatnonzero(~native), calibration.for_era("crop-224")),
+    )
+    parts = [(rows, decide(logits[rows], table.evidence[rows], own, chosen)) for rows, own in cases if len(rows)]
     return Decisions.merge(parts, len(table), chosen.name)
 
 

@@ -11,9 +11,8 @@ from streetvision_core.cascade.calibrate import fit_cascade
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.cascade.engine import Cascade
 from streetvision_core.cascade.policy import get_policy
-from streetvision_core.data.table import FeatureTable
 from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.tables import heldout_table, real_table
+from streetvision_core.loop.tasks.tables import base_table
 from streetvision_core.models.head import Head
 from streetvision_core.registry.versions import ModelVersion
 from streetvision_core.training.heads import train_heads
@@ -33,10 +32,10 @@ def ensure_champion(day: Day) -> ModelVersion:
     champion = day.registry.champion()
     if champion is not None:
         return champion
-    table = FeatureTable.concat([real_table(), heldout_table(day)])
+    table = base_table(day)
     trained = train_heads(table, day.settings.training, day.settings.seed)
     calibration = fit_cascade(table, trained.head, day.settings)
-    card = {"training": trained.to_dict(), "learned_from": "starter pack: real photos only"}
+    card = {"training": trained.to_dict(), "learned_from": "starter pack: real photos and their composed twins"}
     version = save_version(day, trained.head, calibration, card)
     day.registry.install_first(version, by="loop")
     return version

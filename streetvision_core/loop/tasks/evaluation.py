@@ -16,6 +16,7 @@ from streetvision_core.data._evidence_rows import EvidenceMaker
 from streetvision_core.data.build_starter import build_table
 from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.data.sources import read_labels
+from streetvision_core.data.starter import load_starter
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.loop.tasks.champion import ensure_champion
 from streetvision_core.loop.tasks.day import Day
@@ -86,13 +87,16 @@ def photo_table(day: Day, streets: Path) -> FeatureTable:
 def evaluate_photos(day: Day, streets: Path, folds: int = 5, shuffles: int = 5) -> dict[str, Any]:
     """The whole recipe cross-validated on a folder of labelled photos, natively and in each challenge era.
 
-    Photos that may not train shipped weights are answered, never learned from.
+    Photos that may not train shipped weights are answered, never learned from. Composed twins are learned from in the
+    folds whose test rows do not hold their photo, and never scored.
 
     Returns:
         JSON-ready: the report of `cascade.crossval`, and how it was made.
     """
-    table = photo_table(day, streets)
+    photos = photo_table(day, streets)
+    table = FeatureTable.concat([photos, load_starter().composed])
+    scored = np.arange(len(table)) < len(photos)
     with progress_bar("cross-validating") as progress:
-        report = cross_validate(table, day.settings, folds=folds, shuffles=shuffles, progress=progress)
-    made = {"photos": sum(era == "native" for era in table.eras), "rows": len(table), "profile": day.settings.profile}
+        report = cross_validate(table, day.settings, folds=folds, shuffles=shuffles, scored=scored, progress=progress)
+    made = {"photos": sum(era == "native" for era in photos.eras), "rows": len(photos), "profile": day.settings.profile}
     return {"made": made, "markdown": report.to_markdown(day.settings.cascade.policy), **report.to_dict()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -124,5 +125,9 @@ def learned_from(day: Day) -> str:
     """What the day's challenger was trained on, as a sentence."""
     table = learning_table(day)
     train = table.in_split(Split.TRAIN)
-    rendered = int(sum(chosen and o.startswith("stream") for o, chosen in zip(table.origins, train, strict=True)))
-    return f"{int(train.sum())} TRAIN rows: {int(train.sum()) - rendered} of real photos, {rendered} rendered"
+    kinds = Counter(_kind(origin) for origin, used in zip(table.origins, train, strict=True) if used)
+    return f"{int(train.sum())} TRAIN rows: " + ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+
+
+def _kind(origin: str) -> str:
+    return "rendered" if origin.startswith("stream") else "composed twins" if "composed" in origin else "of real photos"

@@ -23,8 +23,13 @@ SELECT_SHARE: Final = 0.15
 
 
 def real_table() -> FeatureTable:
-    """The starter pack: features of real photos, with fixed splits."""
+    """The starter pack's photos: features, fixed splits."""
     return load_starter().table
+
+
+def base_table(day: Day) -> FeatureTable:
+    """What is there before the first day: photos and their composed twins, and the held-out scenes."""
+    return FeatureTable.concat([load_starter().training_table(), heldout_table(day)])
 
 
 def observe_queries(day: Day, queries: Iterable[StreamQuery], splits: list[Split] | None, bar: str) -> FeatureTable:
@@ -75,7 +80,7 @@ def stream_tables(day: Day) -> list[FeatureTable]:
 
 def learning_table(day: Day) -> FeatureTable:
     """Everything the day may learn from and is judged on: real photos, held-out scenes, the stream so far."""
-    return FeatureTable.concat([real_table(), heldout_table(day), *stream_tables(day)])
+    return FeatureTable.concat([base_table(day), *stream_tables(day)])
 
 
 def test_rows(table: FeatureTable) -> np.ndarray:
