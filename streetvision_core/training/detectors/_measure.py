@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.models.detectors.matching import corners_of, iou_matrix, match_boxes
+from streetvision_core.models.detectors._nms import nms
+from streetvision_core.models.detectors.matching import corners_of, iou_matrix
 from streetvision_core.types import DEVICE_CLASSES, Box, DeviceClass
 
 Corners = npt.NDArray[np.float32]
@@ -70,17 +71,40 @@ def measure_boxes(
     marks: dict[str, list[tuple[float, bool]]] = {name: [] for name in (*DEVICE_CLASSES, "any")}
     labelled = dict.fromkeys(marks, 0)
     for boxes, truth in zip(answers, truths, strict=True):
-        judged = [b for b in boxes if b.label in truth.classes]
-        hits = {i for i, _ in match_boxes(judged, truth.boxes, iou, same_class=not any_class)}
+        judged = sorted((b for b in boxes if b.label in truth.classes), key=lambda b: -b.score)
+        if any_class:
+            judged = _one_per_place(judged)
+        hits = _hits(judged, truth.boxes, iou, any_class)
         spared = _inside(corners_of(judged), truth.ignore)
-        for i, box in enumerate(judged):
-            if i in hits or not spared[i]:
+        for box, hit, spare in zip(judged, hits, spared, strict=True):
+            if hit or not spare:
                 for name in (box.label, "any"):
-                    marks[name].append((box.score, i in hits))
+                    marks[name].append((box.score, hit))
         for one in truth.boxes:
             labelled[one.label] += 1
             labelled["any"] += 1
     return {name: _score(marks[name], labelled[name]) for name in marks}
+
+
+def _hits(judged: Sequence[Box], truth: Sequence[Box], iou: float, any_class: bool) -> list[bool]:
+    """Best score first, each box takes the free labelled box it overlaps most, as in PASCAL VOC."""
+    overlaps = iou_matrix(corners_of(judged), corners_of(truth))
+    free = np.ones(len(truth), bool)
+    hits = []
+    for i, box in enumerate(judged):
+        fits = free & (overlaps[i] >= iou)
+        if not any_class:
+            fits &= np.array([t.label == box.label for t in truth], bool)
+        hits.append(bool(fits.any()))
+        if hits[-1]:
+            free[int(np.argmax(np.where(fits, overlaps[i], -1)))] = False
+    return hits
+
+
+def _one_per_place(ordered: Sequence[Box]) -> list[Box]:
+    """Without classes, a cone and a drum in one place are one find."""
+    corners, scores = corners_of(ordered), np.array([b.score for b in ordered], np.float32)
+    return [ordered[i] for i in nms(corners, scores, np.zeros(len(ordered), np.int64)).tolist()]
 
 
 def _inside(boxes: Corners, regions: Corners) -> npt.NDArray[np.bool_]:

@@ -20,6 +20,7 @@ def seen(score, *, shift=0.0, label="cone"):
         ([seen(0.9), seen(0.8)], 2, 1, 1.0),
         ([seen(0.9, shift=50), seen(0.8)], 2, 1, 0.5),
         ([seen(0.2)], 0, 0, 1.0),
+        ([seen(0.1), seen(0.9, shift=2)], 1, 1, 1.0),
         ([seen(0.9, label="drum")], 0, 0, 0.0),
     ],
 )
@@ -43,6 +44,11 @@ def test_measure_boxes__unlabelled_class_is_not_judged():
 def test_measure_boxes__any_class():
     result = measure_boxes([[seen(0.9, label="drum")]], [Truth((CONE,))], 0.5, any_class=True)
     assert result["any"].right == 1
+
+
+def test_measure_boxes__any_class_counts_a_place_once():
+    both = [seen(0.9, label="drum"), seen(0.8)]
+    assert measure_boxes([both], [Truth((CONE,))], 0.5, any_class=True)["any"].to_dict()["precision"] == 1.0
 
 
 def test_roc_auc__equals_counting():
