@@ -85,6 +85,23 @@ def test_cross_validate__scored_rows_only(small):
     assert report.cell("certified").n == scored.sum()
 
 
+def test_cross_validate__train_only_groups_are_learned_from_and_never_answered(small):
+    """Half of the rows carry the label in their evidence, as a detector does on photos that trained it."""
+    seen = np.arange(420) % 2 == 0
+    origins = tuple("seen" if s else "new" for s in seen)
+    table = replace(small, origins=origins)
+    report = cross_validate(
+        table,
+        toy_settings(),
+        folds=3,
+        shuffles=1,
+        specs=FAST,
+        train_only=[table.groups[i] for i in np.flatnonzero(seen)],
+    )
+    assert {c.origin for c in report.cells} == {ALL, "new"} and report.cell("certified").n == (~seen).sum()
+    assert report.cell("certified").metrics["mcc"].mean > 0.5
+
+
 def test_cross_validate__too_few_groups_is_an_error(small):
     with pytest.raises(DataError, match="without a result"):
         cross_validate(replace(small, groups=("one",) * 420), toy_settings(), folds=2, shuffles=1, specs=FAST)

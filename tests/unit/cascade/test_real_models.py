@@ -1,0 +1,46 @@
+"""The embedded profile's own models: what the engine sees in a frame is what training stored for it."""
+
+import numpy as np
+import pytest
+
+from streetvision_core.cascade.calibrate import fit_cascade
+from streetvision_core.cascade.decisions import Decisions
+from streetvision_core.cascade.engine import Cascade, predict_table
+from streetvision_core.cascade.policy import POLICIES, get_policy
+from streetvision_core.data.observe import observe
+from streetvision_core.data.scenes import render
+from streetvision_core.data.starter import load_starter
+from streetvision_core.data.table import FeatureTable
+from streetvision_core.models.factory import load_models
+from streetvision_core.settings import load_settings
+from streetvision_core.training.heads import train_heads
+from streetvision_core.training.spec import CandidateSpec
+
+
+@pytest.fixture(scope="module")
+def champion():
+    """Settings, models, and the quickest head and calibration the starter pack gives."""
+    settings, table = load_settings("embedded"), load_starter().table
+    specs = [CandidateSpec("baseline", weight_decay=0.01)]
+    head = train_heads(table, settings.training, 0, specs=specs).head
+    return settings, load_models(settings), head, fit_cascade(table, head, settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", POLICIES)
+def test_predict__real_models_agree_with_the_table(champion, policy, tmp_path):
+    settings, models, head, calibration = champion
+    frames = [
+        render(seed, roadwork=bool(seed % 2), width=w).frame for seed, w in enumerate((480, 480, 480, 320, 480, 480))
+    ]
+    features, evidence = observe(
+        frames, models, tmp_path / "store", ocr_min_width_pixels=settings.cascade.ocr_min_width_pixels
+    )
+    table = FeatureTable.build(features, backbone=head.backbone, preprocessing=head.preprocessing, evidence=evidence)
+    engine = Cascade(models, head, calibration, get_policy(policy), "v")
+    verdicts = engine.predict(frames)
+    expected = predict_table(table, head, calibration, policy)
+    found = Decisions.of_verdicts(verdicts, calibration.threshold)
+    assert found.p == pytest.approx(expected.p, abs=1e-3)
+    assert np.array_equal(found.exit_stage, expected.exit_stage) and np.array_equal(found.ran, expected.ran)
+    assert "vlm" in engine.stages.absent and all(v.p_roadwork != 0.5 for v in verdicts)
