@@ -12,6 +12,8 @@ from streetvision_core.models.evidence import DETECTOR_NAMES, EVIDENCE_NAMES
 from streetvision_core.types import DEVICE_CLASSES, FloatArray, Stage
 
 _INDEX: Final = {name: i for i, name in enumerate(EVIDENCE_NAMES)}
+_TELLING: Final = tuple(c for c in DEVICE_CLASSES if c != "vehicle")
+"""Classes whose presence speaks for road work; a lorry alone does not."""
 _SEEN_BY: Final[dict[Stage, tuple[str, ...]]] = {
     "classifier": (),
     "detectors": (*DETECTOR_NAMES, "agree"),
@@ -24,8 +26,9 @@ _SEEN_BY: Final[dict[Stage, tuple[str, ...]]] = {
 def stage_columns(stage: Stage, logits: FloatArray, evidence: FloatArray) -> tuple[Array, tuple[str, ...]]:
     """The fusion's input for one stage.
 
-    Counts enter as log(1 + n). Each block adds what matters most: the best score over all classes and the number of
-    boxes. NaN stays NaN.
+    Few columns, because a few hundred photos must weigh them: for each detector the best score of any device, the best
+    of them all, and what both agree on. One column per class and detector fits the training cameras better and unseen
+    groups worse (docs/log.md). Counts enter as log(1 + n). NaN stays NaN.
 
     Args:
         stage: the stage whose evidence is the latest.
@@ -38,15 +41,16 @@ def stage_columns(stage: Stage, logits: FloatArray, evidence: FloatArray) -> tup
     columns: dict[str, Array] = {"logit": np.asarray(logits, np.float64)}
     seen = np.asarray(evidence, np.float64)
     for block in _SEEN_BY[stage]:
+        if block in DETECTOR_NAMES:
+            columns[f"{block}.device.max"] = np.max([seen[:, _INDEX[f"{block}.{c}.max"]] for c in _TELLING], axis=0)
+            continue
         for name in EVIDENCE_NAMES:
             if name.startswith(f"{block}."):
                 column = seen[:, _INDEX[name]]
-                columns[name] = np.log1p(column) if name.endswith(".count") else column
-        if block in DETECTOR_NAMES:
-            best = [seen[:, _INDEX[f"{block}.{c}.max"]] for c in DEVICE_CLASSES]
-            boxes = [seen[:, _INDEX[f"{block}.{c}.count"]] for c in DEVICE_CLASSES]
-            columns[f"{block}.any.max"] = np.max(best, axis=0)
-            columns[f"{block}.any.count"] = np.log1p(np.sum(boxes, axis=0))
+                columns[name] = column if name.endswith(".max") else np.log1p(column)
+    best = [columns[f"{block}.device.max"] for block in DETECTOR_NAMES if f"{block}.device.max" in columns]
+    if best:
+        columns["best.device.max"] = np.fmax.reduce(best)
     return np.stack(list(columns.values()), axis=1), tuple(columns)
 
 

@@ -11,8 +11,6 @@ class Source(NamedTuple):
 
     where: str
     citation: str
-    text_signs: bool = False
-    """Whether road-work signs there carry words."""
     horizon: float | None = None
     """Height of the horizon as a share of the picture, where the camera's is known; None for the middle."""
 
@@ -23,7 +21,6 @@ SOURCES: Final[Mapping[str, Source]] = {
         "the repository Mi3-Lab/workzone (MIT)",
         "Ghosh et al., ROADWork: A Dataset and Benchmark for Learning to Recognize, Observe, Analyze and Drive Through "
         "Work Zones, ICCV 2025, arXiv:2406.07661",
-        text_signs=True,
     ),
     "German Traffic Sign Detection Benchmark": Source(
         "GTSDB, Institut für Neuroinformatik, Ruhr-Universität Bochum",
@@ -34,7 +31,6 @@ SOURCES: Final[Mapping[str, Source]] = {
     "Udacity CarND": Source(
         "Udacity Self-Driving Car Engineer Nanodegree, lane-finding projects (MIT, copyright Udacity, Inc.)",
         "Udacity, CarND-LaneLines-P1 and CarND-Advanced-Lane-Lines",
-        text_signs=True,
     ),
 }
 

@@ -22,7 +22,10 @@ def no_evidence() -> Row:
 
 
 class EvidenceMaker:
-    """Runs detectors, and OCR where a sign may carry words.
+    """Runs detectors, and OCR where they found a sign.
+
+    That is the cascade's own rule. By any other, such as reading whole data sets, having been read would tell the
+    camera.
 
     Args:
         models: detectors and reader; loaded here, so that missing weights show at once.
@@ -37,29 +40,27 @@ class EvidenceMaker:
         self._ocr = models.ocr
         self._min_width = ocr_min_width_pixels
         names = [f"{d.name}@{d.version}" for d in self._detectors]
-        self.make = "|".join(["evidence", _VERSION, *names, self._ocr.name if self._ocr else "no-ocr"])
+        self.make = "|".join(["evidence", _VERSION, *names, self._ocr.name if self._ocr else "no-ocr", "boxes"])
 
-    def row(self, frame: Frame, store: FeatureStore, *, text_signs: bool) -> Row:
+    def row(self, frame: Frame, store: FeatureStore) -> Row:
         """Evidence of one frame in the order of `EVIDENCE_NAMES`, from the store where it lies there.
 
         Args:
             frame: the image.
             store: the feature store.
-            text_signs: whether signs of this origin carry words, so that reading pays without a sign box.
         """
-        make = f"{self.make}|{'text' if text_signs else 'boxes'}"
-        known = store.get([frame.sha256], make).get(frame.sha256)
+        known = store.get([frame.sha256], self.make).get(frame.sha256)
         if known is not None and len(known) == len(EVIDENCE_NAMES):
             return known
-        made = self._run(frame, text_signs=text_signs)
-        store.put([frame.sha256], make, made[None])
+        made = self._run(frame)
+        store.put([frame.sha256], self.make, made[None])
         return made
 
-    def _run(self, frame: Frame, *, text_signs: bool) -> Row:
+    def _run(self, frame: Frame) -> Row:
         boxes = {detector.name: detector.detect([frame])[0] for detector in self._detectors}
         evidence = [detector_evidence(boxes, frame.width, frame.height, 0.0)] if boxes else []
         signs = [box for found in boxes.values() for box in found if _is_sign(box)]
-        if self._ocr is not None and frame.width >= self._min_width and (signs or text_signs):
+        if self._ocr is not None and frame.width >= self._min_width and signs:
             evidence.append(ocr_evidence(self._ocr.read(frame, signs), 0.0))
         return vector(evidence)
 

@@ -78,9 +78,8 @@ def build_table(
     for photo in track(images, description="starter pack"):
         made = list(variants(photo.read(), photo.path.relative_to(root).as_posix()))
         features = store.features([v.frame for v in made], models.backbone, models.preprocessor)
-        text_signs = photo.origin in SOURCES and SOURCES[photo.origin].text_signs
         for variant, row in zip(made, features, strict=True):
-            seen = evidence.row(variant.frame, store, text_signs=text_signs) if evidence else no_evidence()
+            seen = evidence.row(variant.frame, store) if evidence else no_evidence()
             rows.append(_Sample(variant.name, photo, variant.era, variant.level, row, seen))
     return _table(rows, models)
 

@@ -44,5 +44,5 @@ def observe(
     kept, maker = FeatureStore(store), EvidenceMaker(models, ocr_min_width_pixels)
     features = kept.features(frames, models.backbone, models.preprocessor, progress=progress)
     shown = track(frames, description=f"{progress}: evidence", disable=progress is None)
-    evidence = [maker.row(frame, kept, text_signs=False) for frame in shown]
+    evidence = [maker.row(frame, kept) for frame in shown]
     return features, np.stack(evidence) if evidence else no_evidence()[None][:0]

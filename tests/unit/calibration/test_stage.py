@@ -104,6 +104,6 @@ def test_stage_columns__reads_no_later_stage():
     later[:, [i for i, name in enumerate(EVIDENCE_NAMES) if name.startswith("ocr.")]] = 7.0
     assert np.array_equal(stage_columns("detectors", Z, later)[0], stage_columns("detectors", Z, EVIDENCE)[0])
     columns, names = stage_columns("detectors", Z, EVIDENCE)
-    best = columns[:, names.index("dense-lite2.any.max")]
-    assert np.array_equal(best, columns[:, names.index("dense-lite2.cone.max")])
+    both = columns[:, [names.index(f"{detector}.device.max") for detector in ("dense-lite2", "yolo12n")]]
+    assert np.array_equal(columns[:, names.index("best.device.max")], np.fmax(*both.T), equal_nan=True)
     assert columns.shape == (N, len(names)) and names[0] == "logit"

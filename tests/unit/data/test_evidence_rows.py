@@ -48,17 +48,16 @@ def frame(value: int, width: int) -> Frame:
 
 
 @pytest.mark.parametrize(
-    ("value", "width", "text_signs", "signs", "keywords"),
+    ("value", "width", "signs", "keywords"),
     [
-        (200, 480, False, 1, 1.0),  # a sign box is read
-        (50, 480, False, 0, np.nan),  # nothing to read where signs carry no words
-        (50, 480, True, 0, 1.0),  # where they do, the upper part is read
-        (200, 224, True, 1, np.nan),  # too small to read
+        (200, 480, 1, 1.0),  # a sign box is read
+        (50, 480, 0, np.nan),  # no sign, nothing to read
+        (200, 224, 1, np.nan),  # too small to read
     ],
 )
-def test_row__what_runs(tmp_path: Path, value: int, width: int, text_signs: bool, signs: int, keywords: float) -> None:
+def test_row__what_runs(tmp_path: Path, value: int, width: int, signs: int, keywords: float) -> None:
     evidence, _ = maker()
-    row = evidence.row(frame(value, width), FeatureStore(tmp_path / "f.sqlite"), text_signs=text_signs)
+    row = evidence.row(frame(value, width), FeatureStore(tmp_path / "f.sqlite"))
     named = dict(zip(EVIDENCE_NAMES, row.tolist(), strict=True))
     assert named["dense-lite2.sign.count"] == named["agree.count"] == signs
     np.testing.assert_equal(named["ocr.keywords"], keywords)
@@ -67,8 +66,8 @@ def test_row__what_runs(tmp_path: Path, value: int, width: int, text_signs: bool
 def test_row__kept_in_the_store(tmp_path: Path) -> None:
     evidence, detectors = maker()
     store = FeatureStore(tmp_path / "f.sqlite")
-    first = evidence.row(frame(200, 480), store, text_signs=True)
-    np.testing.assert_array_equal(evidence.row(frame(200, 480), store, text_signs=True), first)
+    first = evidence.row(frame(200, 480), store)
+    np.testing.assert_array_equal(evidence.row(frame(200, 480), store), first)
     assert detectors[0].calls == 1
 
 
