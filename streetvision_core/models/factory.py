@@ -4,7 +4,7 @@ Example:
     >>> from streetvision_core.settings import load_settings
     >>> models = load_models(load_settings("embedded"))        # loads nothing yet
     >>> models.preprocessor.name, models.vlm
-    ('global-tiles-260/1', None)
+    ('global-grid-260/1', None)
 """
 
 from __future__ import annotations
