@@ -58,7 +58,7 @@ def yolo(
 def measure(
     streets: Streets = None,
     out: Annotated[Path, typer.Option(help="Folder of detectors.json and detectors.md.")] = Path("docs/benchmarks"),
-    every: Annotated[int, typer.Option(min=1, help="Take each n-th photo of the image-level sets.")] = 1,
+    every: Annotated[int, typer.Option(min=1, help="Take each n-th image of every set.")] = 1,
     held_out: Annotated[int, typer.Option(min=1, help="Rendered frames to measure on.")] = FULL.held_out,
 ) -> None:
     """Measures the shipped detectors on photos they never saw."""
