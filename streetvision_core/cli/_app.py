@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Annotated
 
@@ -11,6 +12,9 @@ from streetvision_core import __version__
 from streetvision_core.cli import _learning, _loop, _predict, _serving, _workspace
 from streetvision_core.cli._output import NAMED_ERROR, configure_logs, emit, say
 from streetvision_core.errors import StreetVisionError
+
+LONG_RUNNING = ("daily", "weekly", "serve")
+"""Commands that log their progress unasked, for those who read the log of a night."""
 
 app = typer.Typer(
     name="streetvision",
@@ -32,10 +36,12 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, on stderr.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
-    configure_logs(verbose)
+    quiet = logging.INFO if context.invoked_subcommand in LONG_RUNNING else logging.WARNING
+    configure_logs(logging.DEBUG if verbose else quiet)
 
 
 def main() -> None:

@@ -19,14 +19,13 @@ stderr = Console(stderr=True)
 stdout = Console()
 
 
-def configure_logs(verbose: bool) -> None:
+def configure_logs(level: int) -> None:
     """Logs go to stderr, so that stdout holds nothing but answers."""
-    level = logging.DEBUG if verbose else logging.WARNING
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=level, stream=sys.stderr)
+    logging.basicConfig(level=max(level, logging.INFO), stream=sys.stderr, format="%(message)s")
 
 
 def emit(value: Any) -> None:
