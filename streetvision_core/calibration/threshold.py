@@ -89,12 +89,12 @@ def _robust_best(curves: Array, neutral: float) -> float:
     return float(_GRID[int(np.argmin(distance))])
 
 
-def remap(p: npt.ArrayLike, t: float) -> Array:
+def remap(p: npt.ArrayLike, t: npt.ArrayLike) -> Array:
     """Moves the threshold t to 0.5 by a shift in logits, which keeps every order.
 
     Args:
         p: probabilities in [0, 1], any shape.
-        t: the threshold in (0, 1); p > t stays road work.
+        t: the threshold in (0, 1), one or one per probability; p > t stays road work.
 
     Returns:
         float64 of the same shape, in [1e-6, 1 - 1e-6] and never within 1e-4 of 0.5.
@@ -106,13 +106,17 @@ def remap(p: npt.ArrayLike, t: float) -> Array:
         >>> remap([0.2, 0.3, 0.31], 0.3).round(4).tolist()
         [0.3684, 0.4999, 0.5118]
     """
-    values = np.asarray(p, np.float64)
-    if not (0.0 < t < 1.0) or not ((values >= 0.0) & (values <= 1.0)).all():
+    values, t = np.asarray(p, np.float64), np.asarray(t, np.float64)
+    if not ((t > 0.0) & (t < 1.0)).all() or not ((values >= 0.0) & (values <= 1.0)).all():
         raise CalibrationError(
-            got=f"threshold {t} and probabilities from {np.min(values, initial=1.0)} to {np.max(values, initial=0.0)}",
+            got=f"thresholds {_range(t)} and probabilities {_range(values)}",
             allowed="a threshold in (0, 1), probabilities in [0, 1], no NaN",
             action="calibrate again; a stage gave no usable score",
         )
     above = values > t
     moved = np.clip(sigmoid(logit(values) - logit(t)), _EDGE, 1.0 - _EDGE)
     return np.where(above, np.maximum(moved, 0.5 + _AWAY_FROM_HALF), np.minimum(moved, 0.5 - _AWAY_FROM_HALF))
+
+
+def _range(values: Array) -> str:
+    return f"from {values.min()} to {values.max()}" if values.size else "(none)"

@@ -76,18 +76,19 @@ class Decisions:
         return whole
 
     @classmethod
-    def of_verdicts(cls, verdicts: Sequence[Verdict], threshold: float = 0.5) -> Decisions:
+    def of_verdicts(cls, verdicts: Sequence[Verdict], threshold: npt.ArrayLike = 0.5) -> Decisions:
         """The arrays of verdicts.
 
         Args:
             verdicts: of one policy.
-            threshold: t* of the calibration that made them, to undo the remap; 0.5 leaves p as it is.
+            threshold: t* of the calibration that made them, one or one per verdict, to undo the remap; 0.5 leaves p as
+                it is.
         """
         p = np.array([v.p_roadwork for v in verdicts], np.float64)
         seen = [{e.stage for e in v.evidence} for v in verdicts]
         return cls(
             p=p,
-            calibrated=remap(p, 1.0 - threshold),
+            calibrated=remap(p, 1.0 - np.asarray(threshold, np.float64)),
             exit_stage=np.array([STAGES.index(v.exit_stage) for v in verdicts], np.int64),
             certified=np.array([v.certified for v in verdicts], np.bool_),
             ran=np.array([[stage in stages for stage in STAGES] for stages in seen], np.bool_).reshape(-1, len(STAGES)),

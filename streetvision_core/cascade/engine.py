@@ -51,10 +51,11 @@ class Cascade:
         calibration.check(head.backbone, head.preprocessing)
         head.check(models.backbone.name, models.preprocessor.name)
         self.head, self.calibration, self.policy, self.version = head, calibration, policy, version
+        sizes = [part for part in (calibration, calibration.small) if part is not None]
         unwanted: dict[Stage, str] = {
             stage: calibration.absent.get(stage, f"policy {policy.name} does not ask for it")
             for stage in STAGES
-            if not policy.wants(stage, calibration)
+            if not any(policy.wants(stage, part) for part in sizes)
         }
         self._stages = build_stages(models, head, ocr_min_width_pixels, unwanted)
 
@@ -93,22 +94,23 @@ class Cascade:
 
         Args:
             frames: N images.
-            deadline_seconds: no stage is started later than this; the best evidence so far answers then.
+            deadline_seconds: no stage after the first is started later than this; the evidence so far answers then.
 
         Returns:
             N verdicts in order.
         """
         verdicts: dict[int, Verdict] = {}
+        deadline = None if deadline_seconds is None else time.perf_counter() + deadline_seconds
         parts = [self.calibration.for_size(frame.width, frame.height) for frame in frames]
         for calibration in (self.calibration, self.calibration.small):
             rows = [i for i, part in enumerate(parts) if part is calibration]
             if rows:
-                some = self._predict([frames[i] for i in rows], calibration or self.calibration, deadline_seconds)
+                some = self._predict([frames[i] for i in rows], calibration or self.calibration, deadline)
                 verdicts |= dict(zip(rows, some, strict=True))
         return [verdicts[i] for i in range(len(frames))]
 
     def _predict(
-        self, frames: Sequence[Frame], calibration: CascadeCalibration, deadline_seconds: float | None
+        self, frames: Sequence[Frame], calibration: CascadeCalibration, deadline: float | None
     ) -> list[Verdict]:
         """Answers frames that share a calibration."""
         started = time.perf_counter()
@@ -116,8 +118,11 @@ class Cascade:
         evidence: list[tuple[Evidence, ...]] = [()] * len(frames)
         seconds = np.zeros(len(frames))
         for adapter in self._stages.present:
-            if deadline_seconds is not None and time.perf_counter() - started > deadline_seconds:
+            late = deadline is not None and time.perf_counter() > deadline
+            if late and adapter.stage != "classifier":
                 break
+            if not self.policy.wants(adapter.stage, calibration):
+                continue
             todo = [i for i, frame in enumerate(frames) if self._goes_on(i, frame, adapter, state, evidence[i])]
             for i, seen in _run(adapter, frames, evidence, todo).items():
                 evidence[i] = (*evidence[i], seen)

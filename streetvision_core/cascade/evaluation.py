@@ -92,7 +92,7 @@ def evaluate_verdicts(
     origins: Sequence[str],
     eras: Sequence[str],
     *,
-    threshold: float = 0.5,
+    threshold: npt.ArrayLike = 0.5,
     absent: Mapping[Stage, str] | None = None,
     resamples: int = RESAMPLES,
 ) -> CascadeReport:
@@ -104,7 +104,7 @@ def evaluate_verdicts(
         groups: see `evaluate`.
         origins: see `evaluate`.
         eras: see `evaluate`.
-        threshold: t* of the calibration behind the verdicts.
+        threshold: t* of the calibration behind the verdicts, one or one per verdict.
         absent: `Cascade.stages.absent`.
         resamples: see `evaluate`.
     """

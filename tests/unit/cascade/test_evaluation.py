@@ -76,9 +76,10 @@ def test_evaluate_verdicts__equals_the_table(toy, test_rows, report):
     rows = np.flatnonzero(table.in_split(Split.TEST))
     engine = Cascade(toy_models(), head, calibration, get_policy("certified"), "v", OCR_WIDTH)
     verdicts = engine.predict([frames[i] for i in rows])
+    thresholds = [calibration.for_size(frames[i].width, frames[i].height).threshold for i in rows]
     of_images = evaluate_verdicts(
         verdicts, test_rows.labels, test_rows.groups, test_rows.origins, test_rows.eras,
-        threshold=calibration.threshold, absent=engine.stages.absent, resamples=100,
+        threshold=thresholds, absent=engine.stages.absent, resamples=100,
     )  # fmt: skip
     for name in ("mcc", "accuracy", "auc", "brier"):
         assert of_images.overall.metrics[name].point == pytest.approx(report.overall.metrics[name].point, abs=1e-3), (

@@ -40,7 +40,7 @@ def test_predict__real_models_agree_with_the_table(champion, policy, tmp_path):
     engine = Cascade(models, head, calibration, get_policy(policy), "v")
     verdicts = engine.predict(frames)
     expected = predict_table(table, head, calibration, policy)
-    found = Decisions.of_verdicts(verdicts, calibration.threshold)
+    found = Decisions.of_verdicts(verdicts)
     assert found.p == pytest.approx(expected.p, abs=1e-3)
     assert np.array_equal(found.exit_stage, expected.exit_stage) and np.array_equal(found.ran, expected.ran)
     assert "vlm" in engine.stages.absent and all(v.p_roadwork != 0.5 for v in verdicts)

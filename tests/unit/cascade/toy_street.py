@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from streetvision_core.cascade.calibration import SMALL_PIXELS
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.images.preprocess import get_preprocessor
 from streetvision_core.models.evidence import DETECTOR_NAMES, detector_evidence, ocr_evidence, vector
@@ -16,8 +17,8 @@ from streetvision_core.models.features import extract
 from streetvision_core.settings import TrainingSettings, load_settings
 from streetvision_core.types import Box, Frame, Split
 
-WIDE, NARROW, HEIGHT = 128, 64, 48
-OCR_WIDTH = 100
+WIDE, NARROW, HEIGHT = 272, 96, 48
+OCR_WIDTH = 270
 PREPROCESSING = "letterbox-224/1"
 TRAINING = TrainingSettings(learning_rates=(1e-2,), weight_decays=(1e-2,), epochs=15)
 SPLITS = (Split.TRAIN, Split.TRAIN, Split.SELECT, Split.CALIBRATE, Split.CALIBRATE, Split.CALIBRATE, Split.TEST)
@@ -119,7 +120,7 @@ def toy_table(n, seed=0, models=None, **columns):
         "labels": [label for _, label in drawn],
         "splits": [SPLITS[i % len(SPLITS)] for i in range(n)],
         "origins": ["toyland" if i % 3 else "elsewhere" for i in range(n)],
-        "eras": [("native", "crop-224")[i % 2] for i in range(n)],
+        "eras": ["native" if frame.width > SMALL_PIXELS else "crop-224" for frame in frames],
         **columns,
     }
     table = FeatureTable.build(features, backbone="colour", preprocessing=PREPROCESSING, evidence=evidence, **filled)
