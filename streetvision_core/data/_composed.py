@@ -30,7 +30,7 @@ from streetvision_core.types import Era, Frame, Pixels
 TWINS: Final = (True, True, False)
 """Per photo: two with devices, one with distractors only."""
 MOST_DEVICES: Final = 12
-WEIGHT: Final = 0.2
+WEIGHT: Final = 0.1
 """Of a twin against a photo, in training."""
 MARK: Final = " (composed)"
 """Ends the origin of composed rows, which never count as photos of that origin."""
@@ -82,7 +82,7 @@ def build_composed(
         store: keeps features between runs.
 
     Returns:
-        a table of weight `WEIGHT`, whose origins end in `MARK`, without evidence.
+        a table of small weights, whose origins end in `MARK`, without evidence.
     """
     rows_of = {name: i for i, name in enumerate(table.ids)}
     made: list[tuple[int, LabelledImage, Twin]] = []
@@ -103,7 +103,7 @@ def build_composed(
         eras=[twin.variant.era for _, _, twin in made],
         levels=[twin.variant.level for _, _, twin in made],
         splits=None if table.splits is None else [table.splits[row] for row, _, _ in made],
-        weights=np.full(len(made), WEIGHT, np.float32),
+        weights=np.array([WEIGHT * twin.variant.weight for _, _, twin in made], np.float32),
     )
 
 

@@ -15,6 +15,9 @@ from streetvision_core.types import Era, Frame
 
 VARIANTS: Final[Mapping[Era, int]] = {"native": 1, "crop-224": 2, "letterbox-224": 2}
 """Rows per photo and era."""
+OLD_ERA_WEIGHT: Final = 0.2
+"""Training weight of a challenge image against its photo. Blurred and rotated, it shows the camera better than the
+devices; with equal weights photos of unknown cameras are judged worse, and challenge images no better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,11 @@ class Variant:
     era: Era
     level: int
     frame: Frame
+
+    @property
+    def weight(self) -> float:
+        """Its training weight."""
+        return 1.0 if self.era == "native" else OLD_ERA_WEIGHT
 
 
 def variants(photo: Frame, name: str, counts: Mapping[Era, int] = VARIANTS) -> Iterator[Variant]:

@@ -40,6 +40,7 @@ class _Sample(NamedTuple):
     photo: LabelledImage
     era: Era
     level: int
+    weight: float
     features: Row
     evidence: Row
 
@@ -80,7 +81,7 @@ def build_table(
         features = store.features([v.frame for v in made], models.backbone, models.preprocessor)
         for variant, row in zip(made, features, strict=True):
             seen = evidence.row(variant.frame, store) if evidence else no_evidence()
-            rows.append(_Sample(variant.name, photo, variant.era, variant.level, row, seen))
+            rows.append(_Sample(variant.name, photo, variant.era, variant.level, variant.weight, row, seen))
     return _table(rows, models)
 
 
@@ -112,6 +113,7 @@ def _table(rows: list[_Sample], models: ModelSet) -> FeatureTable:
         levels=[row.level for row in rows],
         splits=splits,
         evidence=np.stack([row.evidence for row in rows]),
+        weights=np.array([row.weight for row in rows], np.float32),
     )
 
 

@@ -81,7 +81,7 @@ def photo_table(day: Day, streets: Path) -> FeatureTable:
     table = build_table(images, streets, day.models, FeatureStore(day.feature_store), evidence)
     may_train = {image.path.relative_to(streets).as_posix(): image.may_train for image in images}
     weights = np.array([may_train[name.split("#")[0]] for name in table.ids], np.float32)
-    return dataclasses.replace(table, weights=weights)
+    return dataclasses.replace(table, weights=table.weights * weights)
 
 
 def evaluate_photos(day: Day, streets: Path, folds: int = 5, shuffles: int = 5) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streetvision_core.data._attribution import SOURCES
-from streetvision_core.data._variants import VARIANTS, variants
+from streetvision_core.data._variants import OLD_ERA_WEIGHT, VARIANTS, variants
 from streetvision_core.data.build_starter import main, usable
 from streetvision_core.data.sources import read_labels
 from streetvision_core.data.starter import load_starter
@@ -70,7 +70,10 @@ def test_build__composed_twins_of_train_photos(pack: Path) -> None:
     assert set(composed.splits or ()) == {Split.TRAIN}
     assert set(composed.labels.tolist()) == {0, 1}
     assert set(composed.origins) == {GTSDB + " (composed)"}
-    assert (composed.weights < 1).all()
+    assert composed.weights.max() < table.weights.max() == 1.0
+    assert {w for w, era in zip(table.weights, table.eras, strict=True) if era != "native"} == {
+        np.float32(OLD_ERA_WEIGHT)
+    }
     assert len(loaded.training_table()) == len(table) + len(composed)
 
 
