@@ -1,4 +1,4 @@
-"""How candidates compare on SELECT: MCC first, then log-loss, then simplicity."""
+"""How candidates compare on SELECT: MCC first, then simplicity, then log-loss."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from streetvision_core.training.spec import Candidate
 Matrix = npt.NDArray[np.float64]
 
 _TEMPERATURES: Final = 2.0 ** np.linspace(-4.0, 4.0, 33)
-_LOG_LOSS_TIE: Final = 1e-3
 _REPEATS: Final = 200
 
 
@@ -67,7 +66,7 @@ def choose(candidates: Sequence[Candidate], mcc_tie: float) -> int:
     """The position of the best candidate.
 
     MCC decides, but differences within `mcc_tie` are ties (one standard error of the best, so that forty candidates
-    on forty photos are not ranked by luck); then the smaller log-loss; within 0.001 of it, the fewer parameters.
+    on forty photos are not ranked by luck); then the fewer parameters; then the smaller log-loss.
 
     Args:
         candidates: at least one.
@@ -75,6 +74,4 @@ def choose(candidates: Sequence[Candidate], mcc_tie: float) -> int:
     """
     best = max(c.select_mcc for c in candidates)
     tied = [i for i, c in enumerate(candidates) if c.select_mcc >= best - mcc_tie]
-    least = min(candidates[i].select_log_loss for i in tied)
-    tied = [i for i in tied if candidates[i].select_log_loss <= least + _LOG_LOSS_TIE]
     return min(tied, key=lambda i: (candidates[i].parameters, candidates[i].select_log_loss, i))
