@@ -51,7 +51,7 @@ def main() -> None:
     except StreetVisionError as error:
         if "--json" in sys.argv:
             emit(error.to_dict())
-        say(f"[bold red]{type(error).__name__}[/]: got {error.got}")
+        say((type(error).__name__, "bold red"), f": got {error.got}")
         say(f"  allowed: {error.allowed}")
         say(f"  do:      {error.action}")
         sys.exit(NAMED_ERROR)

@@ -53,7 +53,7 @@ def calibrate(day: DayText = "", profile: Profile = "", as_json: Json = False) -
         emit(tasks.as_dict(bands))
         return
     for band in bands.bands:
-        say(f"[bold]{band.stage}[/]: {'certified' if band.certified else 'does not exit'}; {band.reason}")
+        say((band.stage, "bold"), f": {'certified' if band.certified else 'does not exit'}; {band.reason}")
 
 
 def evaluate(

@@ -39,7 +39,7 @@ def daily(
     for back in range(days - 1, -1, -1):
         outcome = run_day(settings, last - dt.timedelta(days=back), demo=demo, fresh=fresh)
         results.append(outcome.to_dict())
-        say(f"[bold]{outcome.headline}[/]")
+        say((outcome.headline, "bold"))
         say(f"report: {outcome.report}")
         if outcome.exit_code:
             code = outcome.exit_code if outcome.exit_code >= 128 else PARTLY
@@ -67,6 +67,6 @@ def weekly(
         atomic_write_json(out, tasks.build_week(tasks.open_day(profile, day)).to_dict())
     if as_json:
         emit(outcome.to_dict())
-    say(f"[bold]{outcome.headline}[/]")
+    say((outcome.headline, "bold"))
     say(f"report: {outcome.report}")
     raise typer.Exit(PARTLY if outcome.exit_code else OK)

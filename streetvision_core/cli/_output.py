@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import structlog
 from rich.console import Console
+from rich.text import Text
 
 OK: Final = 0
 NAMED_ERROR: Final = 1
@@ -26,6 +27,7 @@ def configure_logs(level: int) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=max(level, logging.INFO), stream=sys.stderr, format="%(message)s")
+    logging.getLogger("papermill").setLevel(max(level, logging.WARNING))  # the loop tells of each step itself
 
 
 def emit(value: Any) -> None:
@@ -33,6 +35,10 @@ def emit(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, default=str) + "\n")
 
 
-def say(text: str) -> None:
-    """A line for people, on stderr."""
-    stderr.print(text, highlight=False)
+def say(*parts: str | tuple[str, str]) -> None:
+    """A line for people, on stderr.
+
+    Args:
+        parts: text, or (text, style). Taken as it is: a file may be called `[/b].jpg`, so there is no markup.
+    """
+    stderr.print(Text.assemble(*parts), highlight=False, soft_wrap=True)

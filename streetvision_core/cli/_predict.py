@@ -51,9 +51,10 @@ def predict(
 
 
 def _collect(paths: list[Path]) -> list[Path]:
-    from streetvision_core.images.decode import list_images
+    from streetvision_core.images.decode import FOREIGN_SUFFIXES, IMAGE_SUFFIXES, list_images
 
-    return [file for path in paths for file in (list_images(path) if path.is_dir() else [path])]
+    wanted = IMAGE_SUFFIXES | FOREIGN_SUFFIXES
+    return [file for path in paths for file in (list_images(path, wanted) if path.is_dir() else [path])]
 
 
 def _answer(
@@ -68,7 +69,7 @@ def _answer(
             frames.append((path, read_image(path)))
         except ImageError as error:
             errors.append({"path": str(path), **error.to_dict()})
-            say(f"[yellow]{path}[/]: {type(error).__name__}: {error.got}; {error.action}")
+            say((str(path), "yellow"), f": {type(error).__name__}: {error.got}; {error.action}")
     if not frames:
         return
     for (path, frame), verdict in zip(frames, cascade.predict([f for _, f in frames]), strict=True):
@@ -82,6 +83,7 @@ def _report(answers: list[dict[str, Any]], errors: list[dict[str, Any]], as_json
     if as_json:
         emit({"model_version": version, "results": answers, "errors": errors})
         return
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=f"{len(answers)} images, model {version}", title_justify="left")
@@ -90,7 +92,7 @@ def _report(answers: list[dict[str, Any]], errors: list[dict[str, Any]], as_json
     for answer in answers:
         said = "[bold dark_orange]yes[/]" if answer["roadwork"] else "no"
         p, ms = f"{answer['p_roadwork']:.3f}", f"{answer['seconds'] * 1000:.0f}"
-        table.add_row(answer["path"], said, p, answer["exit_stage"], ms)
+        table.add_row(escape(answer["path"]), said, p, answer["exit_stage"], ms)
     stdout.print(table)
     if errors:
         say(f"{len(errors)} files could not be read; see above")

@@ -30,6 +30,7 @@ def doctor(profile: Profile = "", as_json: Json = False) -> None:
     if as_json:
         emit({**report.to_dict(), "settings": settings.model_dump(mode="json")})
     else:
+        from rich.markup import escape
         from rich.table import Table
 
         table = Table(show_lines=False)
@@ -38,7 +39,7 @@ def doctor(profile: Profile = "", as_json: Json = False) -> None:
         colours = {"ok": "green", "warn": "yellow", "fail": "bold red"}
         for check in report.checks:
             state = f"[{colours[check.status]}]{check.status}[/]"
-            table.add_row(check.name, state, check.found, check.action if check.status != "ok" else "")
+            table.add_row(check.name, state, escape(check.found), escape(check.action) if check.status != "ok" else "")
         stdout.print(table)
     raise typer.Exit(NAMED_ERROR if report.exit_code else OK)
 
@@ -53,7 +54,8 @@ def history(profile: Profile = "", as_json: Json = False) -> None:
         emit([event.to_dict() for event in events])
         return
     for event in events:
-        say(f"{event.to_dict()['time']}  [bold]{event.action:9}[/] {event.version}  ({event.by}) {event.reason}")
+        when, what = event.to_dict()["time"], (f"  {event.action:9} ", "bold")
+        say(when, what, f"{event.version}  ({event.by}) {event.reason}")
     if not events:
         say("no version has served yet; run: streetvision daily --demo")
 

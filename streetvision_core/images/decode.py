@@ -28,6 +28,8 @@ from streetvision_core.types import Frame, Pixels
 
 FORMATS: Final[tuple[ImageFormat, ...]] = ("JPEG", "PNG", "WEBP")
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+FOREIGN_SUFFIXES: Final = frozenset({".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2"})
+"""Pictures all the same, though none that we read: where a person asks about a folder, they are not passed over."""
 
 MAX_JPEG_SCANS: Final = 100
 """Cameras write 1 scan, progressive encoders about 10."""
@@ -100,8 +102,12 @@ def read_image(path: Path, limits: Decode | None = None) -> Frame:
     return decode_image(data, str(path), limits)
 
 
-def list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> list[Path]:
     """All JPEG, PNG and WebP files below a folder by their suffix, sorted; hidden files are left out.
+
+    Args:
+        folder: searched to the bottom.
+        suffixes: lower case, with the dot.
 
     Raises:
         NoImagesError: the folder is missing or holds none.
@@ -109,7 +115,7 @@ def list_images(folder: Path) -> list[Path]:
     found = sorted(
         path
         for path in (folder.rglob("*") if folder.is_dir() else ())
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
     )
     if not found:
         raise NoImagesError(

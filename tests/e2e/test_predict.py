@@ -31,6 +31,8 @@ def folder(tmp_path):
         "broken.jpg": jpeg(pixels)[:900],
         "empty.jpg": b"",
         "text.jpg": b"not an image at all",
+        "[/b].jpg": b"its path looks like the terminal's markup",
+        "photo.gif": b"GIF89a",
     }
     for name, data in {**good, **bad}.items():
         path = tmp_path / "photos" / name
@@ -53,7 +55,8 @@ def test_predict__bad_files_are_reported_one_by_one(day, folder):
     assert set(names) == {"street.jpg", "cmyk.jpg", "grey.jpg", "nested.jpg", "sixteen.png"}
     assert all(0 < result["p_roadwork"] < 1 and result["p_roadwork"] != 0.5 for result in names.values())
     errors = {error["path"].rsplit("/", 1)[-1]: error["error"] for error in told["errors"]}
-    assert set(errors) == {"broken.jpg", "empty.jpg", "text.jpg", "moving.webp", "huge.png"}
+    unreadable = {"broken.jpg", "empty.jpg", "text.jpg", "moving.webp", "huge.png", "b].jpg", "photo.gif"}
+    assert set(errors) == unreadable
     assert errors["huge.png"] == "ImageTooLargeError"
     assert errors["moving.webp"] == "ImageTooLargeError"
     assert all(error["do"] for error in told["errors"])
