@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .ONESHELL:
 
 EXTRAS ?= workbench,detectors,dev
+EVERY_EXTRA := workbench,detectors,gpu,synth,video,sn72,ray,ops,dev
 ifneq ($(strip $(CONDA_PREFIX)),)
 ENV := $(CONDA_PREFIX)
 else
@@ -33,13 +34,13 @@ weekly: setup ## the weekly report
 lab: setup ## JupyterLab in notebooks/
 	@$(ENV)/bin/jupyter lab --notebook-dir=notebooks
 
-notebooks: setup ## run every numbered notebook headless, each on its own
+notebooks: setup-all ## run every numbered notebook headless, each on its own
 	@$(PY) -m pytest tests/notebooks -q -p no:cacheprovider
 
-test: setup ## every test
+test: setup-all ## every test
 	@$(PY) -m pytest -n 2 --dist loadgroup
 
-check: setup ## lint, types, layers, notebooks without outputs
+check: setup-all ## lint, types, layers, notebooks without outputs
 	@$(ENV)/bin/ruff check .
 	$(ENV)/bin/ruff format --check .
 	$(ENV)/bin/mypy
@@ -53,8 +54,8 @@ format: setup ## format the code, strip the notebooks
 
 setup: $(STAMP) ## install what the embedded profile and the tests need (EXTRAS=…)
 
-setup-all: ## install every extra of the main environment
-	@$(MAKE) setup EXTRAS=workbench,detectors,gpu,synth,video,sn72,ray,ops,dev
+setup-all: ## install every extra of the main environment; the tests build small ones of all big models
+	@$(MAKE) --no-print-directory setup EXTRAS=$(EVERY_EXTRA)
 
 $(STAMP): pyproject.toml constraints.txt
 	@if [ "$(ENV)" = "$(CURDIR)/.venv" ] && [ ! -x "$(PY)" ]; then
