@@ -80,6 +80,14 @@ class ManifestError(ModelError):
     """A file is missing or its sha256 differs from the manifest."""
 
 
+class GatedModelError(ModelError):
+    """The owner of the weights has not given this account access."""
+
+
+class HubUnreachableError(ModelError):
+    """The hub does not answer; what was downloaded so far stays."""
+
+
 class PreprocessMismatchError(ModelError):
     """Features, head or calibrators were made with another backbone or preprocessing version."""
 
@@ -154,3 +162,7 @@ class ResultError(LoopError):
 
 class StorageError(StreetVisionError):
     """The disk is full or a file cannot be written."""
+
+
+class NoSpaceError(StorageError):
+    """The disk is too small for what is to be written; nothing was."""

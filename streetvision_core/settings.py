@@ -67,6 +67,13 @@ class Models(_Section):
     ocr: str | None = None
     segmenter: str | None = None
     generator: str | None = None
+    folder: Path | None = Field(None, description="of the big models; None: hub in the data folder")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="of the big models; auto: a GPU where there is one"
+    )
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        "auto", description="of the big models; auto: bf16 on a GPU, fp32 on a CPU"
+    )
     threads: int = Field(2, ge=1, description="intra-op threads of each ONNX Runtime session")
 
 

@@ -19,7 +19,7 @@ import structlog
 
 from streetvision_core.errors import ModelError
 from streetvision_core.models import _lite2
-from streetvision_core.settings import load_settings
+from streetvision_core.settings import Settings, load_settings
 from streetvision_core.storage import atomic_write_bytes, atomic_write_json, file_sha256
 
 _log = structlog.get_logger()
@@ -149,6 +149,11 @@ def load_backbone(name: str, threads: int = 2, cache: Path | None = None) -> Onn
         )
     folder = cache if cache is not None else load_settings().paths.resolve("data") / "cache"
     return _LOADERS[name](threads, folder)
+
+
+def from_settings(name: str, settings: Settings) -> OnnxBackbone:
+    """Loads an embedded backbone as the settings have it."""
+    return load_backbone(name, settings.models.threads, settings.paths.resolve("data") / "cache")
 
 
 def backbone_names() -> list[str]:

@@ -11,30 +11,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from streetvision_core.errors import MissingExtraError, ModelError
 from streetvision_core.images.preprocess import Preprocessor, get_preprocessor
-from streetvision_core.models.backbone import Backbone, backbone_names, load_backbone
-from streetvision_core.models.ocr import OcrReader, load_ocr, ocr_names
+from streetvision_core.models.adapters import load_adapter
+from streetvision_core.models.backbone import Backbone
+from streetvision_core.models.ocr import OcrReader
 from streetvision_core.settings import Settings
 
 if TYPE_CHECKING:
     from streetvision_core.models.detectors import Detector
 
 T = TypeVar("T")
-
-_PACKAGES: Final[dict[str, str]] = {
-    "timm": "timm",
-    "rfdetr": "rfdetr",
-    "yolo12x": "ultralytics",
-    "zai-org": "transformers",
-    "allenai": "transformers",
-    "florence-community": "transformers",
-}
-"""The package behind the first part of a big adapter's name (`timm/vit_large…`, `rfdetr-medium`)."""
 
 
 class _Lazy(Generic[T]):
@@ -113,36 +101,19 @@ def load_models(settings: Settings) -> ModelSet:
         SettingsError: the preprocessing has no such version.
 
     The members raise, when first used:
-        ModelError: the adapter is not part of this version.
+        ModelError: no adapter serves the name, or its model is not in the local folder.
         MissingExtraError: its package is not installed.
     """
-    chosen, threads = settings.models, settings.models.threads
-    cache = settings.paths.resolve("data") / "cache"
-    vlm = chosen.vlm
+    chosen = settings.models
+    vlm, ocr = chosen.vlm, chosen.ocr
     return ModelSet(
-        backbone=lambda: _backbone(chosen.backbone, threads, cache),
+        backbone=lambda: load_adapter("backbone", chosen.backbone, settings),
         preprocessor=get_preprocessor(chosen.preprocessing),
-        detectors=lambda: tuple(_detector(name, threads) for name in chosen.detectors),
-        vlm=None if vlm is None else lambda: _absent("VLM", vlm, []),
-        ocr=lambda: None if chosen.ocr is None else _ocr(chosen.ocr, threads),
+        detectors=lambda: tuple(load_adapter("detector", name, settings) for name in chosen.detectors),
+        vlm=None if vlm is None else lambda: load_adapter("vlm", vlm, settings),
+        ocr=lambda: None if ocr is None else load_adapter("ocr", ocr, settings),
         seen_groups=lambda: _seen_groups(chosen.detectors),
     )
-
-
-def _backbone(name: str, threads: int, cache: Path) -> Backbone:
-    return (
-        load_backbone(name, threads, cache) if name in backbone_names() else _absent("backbone", name, backbone_names())
-    )
-
-
-def _ocr(name: str, threads: int) -> OcrReader:
-    return load_ocr(name, threads) if name in ocr_names() else _absent("OCR", name, ocr_names())
-
-
-def _detector(name: str, threads: int) -> Detector:
-    from streetvision_core.models.detectors import detector_names, load_detector
-
-    return load_detector(name, threads) if name in detector_names() else _absent("detector", name, detector_names())
 
 
 def _seen_groups(detectors: Sequence[str]) -> frozenset[str]:
@@ -151,17 +122,3 @@ def _seen_groups(detectors: Sequence[str]) -> frozenset[str]:
 
     cards = [read_card(name) for name in detectors if name in detector_names()]
     return frozenset(group for card in cards for group in card.get("seen_groups", ()))
-
-
-def _absent(role: str, name: str, here: list[str]) -> NoReturn:
-    """Says what a big profile's adapter needs; a stand-in that answers anyway would be worse than none."""
-    package = next((p for start, p in _PACKAGES.items() if name.startswith(start)), None)
-    if package is not None and find_spec(package) is None:
-        raise MissingExtraError(package, "gpu")
-    raise ModelError(
-        got=f"{role} {name!r}, whose adapter is not part of this version",
-        allowed=", ".join(here) if here else f"no {role}: the profile `embedded` leaves the stage out",
-        action="run with SV_PROFILE=embedded; the adapters of `light` and `platinum` come in a later version",
-        role=role,
-        name=name,
-    )

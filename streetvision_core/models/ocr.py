@@ -18,6 +18,7 @@ from streetvision_core.errors import ModelError
 from streetvision_core.images.preprocess import resize
 from streetvision_core.models._lite2 import missing_requirement
 from streetvision_core.models.keywords import KeywordCount, count_keywords
+from streetvision_core.settings import Settings
 from streetvision_core.types import Box, Frame, Pixels
 
 __all__ = ["KeywordCount", "OcrReader", "RapidOcr", "count_keywords", "load_ocr", "ocr_names"]
@@ -101,6 +102,11 @@ def load_ocr(name: str, threads: int = 2) -> OcrReader:
             name=name,
         )
     return _READERS[name](threads)
+
+
+def from_settings(name: str, settings: Settings) -> OcrReader:
+    """Loads an embedded reader as the settings have it."""
+    return load_ocr(name, settings.models.threads)
 
 
 def ocr_names() -> list[str]:

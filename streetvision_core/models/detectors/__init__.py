@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from streetvision_core.errors import ModelError
 from streetvision_core.models.detectors.matching import iou_matrix, match_boxes
+from streetvision_core.settings import Settings
 from streetvision_core.types import Box, Frame
 
 
@@ -52,6 +53,11 @@ def load_detector(name: str, threads: int = 2, backbone: Any = None) -> Detector
     return _LOADERS[name](threads, backbone)
 
 
+def from_settings(name: str, settings: Settings) -> Detector:
+    """Loads an embedded detector as the settings have it."""
+    return load_detector(name, settings.models.threads)
+
+
 def detector_names() -> list[str]:
     """The detectors that can be loaded here, sorted."""
     return sorted(_LOADERS)
@@ -71,4 +77,4 @@ def _load_yolo(threads: int, _backbone: Any) -> Detector:
 
 _LOADERS: Final[dict[str, Callable[[int, Any], Detector]]] = {"dense-lite2": _load_dense, "yolo12n": _load_yolo}
 
-__all__ = ["Detector", "detector_names", "iou_matrix", "load_detector", "match_boxes"]
+__all__ = ["Detector", "detector_names", "from_settings", "iou_matrix", "load_detector", "match_boxes"]

@@ -1,11 +1,12 @@
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from streetvision_core.errors import MissingExtraError, ModelError, SettingsError
 from streetvision_core.images.preprocess import get_preprocessor
-from streetvision_core.models import factory
+from streetvision_core.models import adapters
 from streetvision_core.models.factory import ModelSet, load_models
 from streetvision_core.settings import load_settings
 
@@ -24,18 +25,25 @@ def test_load_models__embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("profile", ["light", "platinum"])
-@pytest.mark.parametrize("member", ["backbone", "detectors", "vlm", "ocr"])
-def test_load_models__big_profiles_say_what_is_missing(profile: str, member: str) -> None:
-    models = load_models(load_settings(profile))
-    with pytest.raises(ModelError, match="not part of this version") as caught:
-        getattr(models, member)
+def test_load_models__a_name_that_no_adapter_serves(profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SV_MODELS__OCR", "tea-leaves")
+    with pytest.raises(ModelError, match="no adapter serves") as caught:
+        _ = load_models(load_settings(profile)).ocr
+    assert "rapidocr" in caught.value.allowed
     assert "SV_PROFILE=embedded" in str(caught.value)
 
 
-def test_load_models__big_profile_without_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(factory, "find_spec", lambda name: None)
+def test_find_adapter__without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = adapters.Adapter("ocr", "far/*", "nowhere:load", "no_such_package", "gpu")
+    monkeypatch.setattr(adapters, "ADAPTERS", (*adapters.ADAPTERS, line))
     with pytest.raises(MissingExtraError, match=r"streetvision\[gpu\]"):
-        _ = load_models(load_settings("platinum")).backbone
+        adapters.find_adapter("ocr", "far/away")
+
+
+def test_adapters__every_line_leads_to_a_function() -> None:
+    for adapter in adapters.ADAPTERS:
+        module, function = adapter.loader.split(":")
+        assert callable(getattr(import_module(module), function))
 
 
 def test_load_models__unknown_preprocessing(monkeypatch: pytest.MonkeyPatch) -> None:
