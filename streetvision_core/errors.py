@@ -92,6 +92,18 @@ class PreprocessMismatchError(ModelError):
     """Features, head or calibrators were made with another backbone or preprocessing version."""
 
 
+class VlmError(ModelError):
+    """The image-text model failed; the cascade goes on without stage 3."""
+
+
+class VlmServerError(VlmError):
+    """The server of the image-text model is down, slow or answers oddly; `data["down"]` tells which."""
+
+
+class VlmAnswerError(VlmError):
+    """The model said neither yes nor no."""
+
+
 class CalibrationError(StreetVisionError):
     """A calibrator or an exit band cannot be made from this data."""
 

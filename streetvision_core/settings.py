@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as SourceError
 
@@ -75,6 +75,23 @@ class Models(_Section):
         "auto", description="of the big models; auto: bf16 on a GPU, fp32 on a CPU"
     )
     threads: int = Field(2, ge=1, description="intra-op threads of each ONNX Runtime session")
+
+
+class VlmSettings(_Section):
+    """Stage 3: where the image-text model runs, and what counts as its answer."""
+
+    backend: Literal["transformers", "server"] = Field("transformers", description="in this process, or behind `url`")
+    url: str = Field("http://127.0.0.1:8000/v1", description="of a server that speaks the OpenAI chat API")
+    api_key: SecretStr | None = None
+    timeout_seconds: float = Field(6.0, gt=0, le=60, description="longest one question may take")
+    retry_after_seconds: float = Field(30.0, ge=0, description="how long a server that failed is left alone")
+    parallel: int = Field(4, ge=1, description="questions under way at the server at once")
+    max_side_pixels: int = Field(1024, ge=56, description="larger images are made smaller")
+    min_mass: float = Field(0.05, gt=0, lt=1, description="least P(yes) + P(no) that counts as an answer")
+    four_bit: bool = Field(False, description="in this process: the language model in 4 bit (bitsandbytes nf4)")
+    memory_gib: float | None = Field(
+        None, gt=0, description="in this process, for all such models together; None: what is free"
+    )
 
 
 class CascadeSettings(_Section):
@@ -155,6 +172,7 @@ class Settings(BaseSettings):
     paths: Paths = Paths()
     decode: Decode = Decode()
     models: Models
+    vlm: VlmSettings = VlmSettings()
     cascade: CascadeSettings = CascadeSettings()
     training: TrainingSettings = TrainingSettings()
     mining: MiningSettings = MiningSettings()

@@ -129,7 +129,7 @@ class Evidence:
         stage: the stage.
         scores: named numbers; the names of each stage are fixed in `streetvision_core.models.evidence`.
         boxes: objects found, by detector name.
-        text: pieces of text read, if the stage reads.
+        text: pieces of text read, if the stage reads; or why it could not answer.
         seconds: wall time the stage spent on this frame.
     """
 
@@ -138,6 +138,11 @@ class Evidence:
     boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
     text: tuple[str, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def answered(self) -> bool:
+        """Whether the stage saw anything; where it did not, `text` says why and nothing is decided on it."""
+        return bool(self.scores)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form."""

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration.arrays import Array
+from streetvision_core.calibration.arrays import Array, logit
 from streetvision_core.models.evidence import DETECTOR_NAMES, EVIDENCE_NAMES
 from streetvision_core.types import DEVICE_CLASSES, FloatArray, Stage
 
@@ -17,8 +17,8 @@ _TELLING: Final = tuple(c for c in DEVICE_CLASSES if c != "vehicle")
 _SEEN_BY: Final[dict[Stage, tuple[str, ...]]] = {
     "classifier": (),
     "detectors": (*DETECTOR_NAMES, "agree"),
-    "vlm": (*DETECTOR_NAMES, "agree"),
-    "ocr": (*DETECTOR_NAMES, "agree", "ocr"),
+    "vlm": (*DETECTOR_NAMES, "agree", "vlm"),
+    "ocr": (*DETECTOR_NAMES, "agree", "vlm", "ocr"),
 }
 """Blocks of evidence known after each stage."""
 
@@ -44,6 +44,9 @@ def stage_columns(stage: Stage, logits: FloatArray, evidence: FloatArray) -> tup
         if block in DETECTOR_NAMES:
             columns[f"{block}.device.max"] = np.max([seen[:, _INDEX[f"{block}.{c}.max"]] for c in _TELLING], axis=0)
             continue
+        if block == "vlm":  # a probability enters as its logit; how sure the token was is for people
+            columns["vlm.yes"] = logit(seen[:, _INDEX["vlm.yes"]])
+            continue
         for name in EVIDENCE_NAMES:
             if name.startswith(f"{block}."):
                 column = seen[:, _INDEX[name]]
@@ -61,7 +64,7 @@ def block_of(name: str) -> str:
 
 def has_run(stage: Stage, evidence: FloatArray) -> npt.NDArray[np.bool_]:
     """Which rows [N] hold the evidence of a stage itself (any of its blocks)."""
-    own = {"classifier": (), "detectors": DETECTOR_NAMES, "vlm": (), "ocr": ("ocr",)}[stage]
+    own = {"classifier": (), "detectors": DETECTOR_NAMES, "vlm": ("vlm",), "ocr": ("ocr",)}[stage]
     if not own:
         return np.full(len(evidence), stage == "classifier")
     places = [_INDEX[name] for name in EVIDENCE_NAMES if block_of(name) in own]

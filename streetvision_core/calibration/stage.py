@@ -106,8 +106,9 @@ class StageCalibrator:
 
     def score(self, logits: FloatArray, evidence: FloatArray) -> Array:
         """Scores in logits [N], not calibrated; exit bands live on their sigmoid."""
-        columns, _ = stage_columns(self.stage, logits, evidence)
-        return self.fusion.score(columns)
+        columns, names = stage_columns(self.stage, logits, evidence)
+        # An older version's fusion knows fewer columns: names are appended as stages and models are.
+        return self.fusion.score(columns[:, [names.index(name) for name in self.fusion.names]])
 
     def predict(self, logits: FloatArray, evidence: FloatArray) -> Array:
         """Probabilities in (0, 1), [N].

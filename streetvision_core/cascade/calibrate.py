@@ -30,7 +30,7 @@ from streetvision_core.training.threads import one_thread
 from streetvision_core.training.weights import photo_share
 from streetvision_core.types import STAGES, Split, Stage
 
-BANDED: Final[tuple[Stage, ...]] = ("classifier", "detectors")
+BANDED: Final[tuple[Stage, ...]] = ("classifier", "detectors", "vlm")
 """The last stage ends the cascade anyway; a band there would only spend delta."""
 DEFAULT_RULE: Final = "sn72"
 

@@ -18,7 +18,7 @@ from streetvision_core.types import STAGES, FloatArray, Stage, Verdict
 
 _OF_STAGE: Mapping[Stage, npt.NDArray[np.bool_]] = {
     "classifier": np.zeros(len(EVIDENCE_NAMES), bool),
-    "detectors": np.array([not name.startswith("ocr.") for name in EVIDENCE_NAMES]),
+    "detectors": np.array([not name.startswith(("vlm.", "ocr.")) for name in EVIDENCE_NAMES]),
     "vlm": np.array([not name.startswith("ocr.") for name in EVIDENCE_NAMES]),
     "ocr": np.ones(len(EVIDENCE_NAMES), bool),
 }
@@ -85,7 +85,7 @@ class Decisions:
                 it is.
         """
         p = np.array([v.p_roadwork for v in verdicts], np.float64)
-        seen = [{e.stage for e in v.evidence} for v in verdicts]
+        seen = [{e.stage for e in v.evidence if e.answered} for v in verdicts]
         return cls(
             p=p,
             calibrated=remap(p, 1.0 - np.asarray(threshold, np.float64)),

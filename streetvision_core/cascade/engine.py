@@ -126,7 +126,8 @@ class Cascade:
             todo = [i for i, frame in enumerate(frames) if self._goes_on(i, frame, adapter, state, evidence[i])]
             for i, seen in _run(adapter, frames, evidence, todo).items():
                 evidence[i] = (*evidence[i], seen)
-            done = np.array([i for i in todo if any(e.stage == adapter.stage for e in evidence[i])], np.int64)
+            answered = [i for i in todo if any(e.stage == adapter.stage and e.answered for e in evidence[i])]
+            done = np.array(answered, np.int64)
             self._rule(adapter, done, evidence, state, calibration)
             seconds[todo] = time.perf_counter() - started
         return [self._verdict(i, state, evidence[i], float(seconds[i])) for i in range(len(frames))]

@@ -90,13 +90,14 @@ PLAN_CONFIDENT: Final = 0.88
 PLAN_BOXES: Final = 3
 PLAN_DETECTORS_ACCURACY: Final = 0.97
 """The plan names no probability for stage 2, only "accuracy on exits: 97 %+"."""
+PLAN_VLM: Final = 0.75
 PLAN_OCR: Final = (0.40, 0.70, 0.85)
 """No keyword: negative at 0.60; one: 0.70; two and more: 0.85."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanPolicy:
-    """The original plan's fixed rules (section "Exact Exit Thresholds" and stages 2 and 4); nothing is certified."""
+    """The original plan's fixed rules (section "Exact Exit Thresholds" and stages 2 to 4); nothing is certified."""
 
     name: str = "plan"
 
@@ -113,6 +114,10 @@ class PlanPolicy:
             none, many = (counts == 0).all(axis=0), (counts >= PLAN_BOXES).all(axis=0)
             p = np.where(none, 1.0 - PLAN_DETECTORS_ACCURACY, np.where(many, PLAN_DETECTORS_ACCURACY, p))
             exits = none | many
+        elif stage == "vlm":
+            said = np.asarray(evidence, np.float64)[:, EVIDENCE_NAMES.index("vlm.yes")]
+            p = np.where(np.isfinite(said), said, p)
+            exits = np.isfinite(said) & ((p > PLAN_VLM) | (p < 1.0 - PLAN_VLM))
         elif stage == "ocr":
             keywords = np.nan_to_num(np.asarray(evidence, np.float64)[:, EVIDENCE_NAMES.index("ocr.keywords")])
             p = np.array(PLAN_OCR)[np.clip(keywords, 0, 2).astype(np.int64)]

@@ -9,11 +9,23 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from streetvision_core.models.evidence import COUNT_SCORE, classifier_evidence, detector_evidence, ocr_evidence
+import structlog
+
+from streetvision_core.errors import VlmError
+from streetvision_core.models.evidence import (
+    COUNT_SCORE,
+    classifier_evidence,
+    detector_evidence,
+    ocr_evidence,
+    vlm_evidence,
+)
 from streetvision_core.models.factory import ModelSet
 from streetvision_core.models.features import extract
 from streetvision_core.models.head import Head
+from streetvision_core.models.vlm import Vlm
 from streetvision_core.types import STAGES, Box, Evidence, Frame, Stage
+
+_log = structlog.get_logger()
 
 SoFar = Sequence[tuple[Evidence, ...]]
 
@@ -83,6 +95,33 @@ class DetectorsStage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class VlmStage:
+    """Stage 3: an image-text model is asked yes or no.
+
+    A model that cannot be reached, or fails, costs its stage and nothing else: the evidence says so in its text.
+    """
+
+    vlm: Vlm
+    stage: Stage = "vlm"
+
+    def takes(self, frame: Frame, so_far: tuple[Evidence, ...]) -> bool:
+        """Every frame."""
+        return True
+
+    def run(self, frames: Sequence[Frame], so_far: SoFar) -> list[Evidence]:
+        """See `StageAdapter.run`."""
+        started = time.perf_counter()
+        try:
+            answers = self.vlm.answer_each(frames)
+        except VlmError as error:
+            _log.warning("stage skipped", stage=self.stage, frames=len(frames), error=str(error))
+            seconds = (time.perf_counter() - started) / max(1, len(frames))
+            return [Evidence(self.stage, {}, text=(f"no answer: {error.got}",), seconds=seconds) for _ in frames]
+        seconds = (time.perf_counter() - started) / max(1, len(frames))
+        return [vlm_evidence(answer, seconds) for answer in answers]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class OcrStage:
     """Stage 4: reads the signs the detectors found, in frames wide enough to be read.
 
@@ -136,7 +175,7 @@ _BUILDERS: Final[Mapping[Stage, _Builder]] = MappingProxyType(
             DetectorsStage(models) if models.detectors else "the profile names no detector"
         ),
         "vlm": lambda models, head, width: (
-            "the profile names no image-text model" if models.vlm is None else "no adapter reads this model's answers"
+            VlmStage(models.vlm) if models.vlm is not None else "the profile names no image-text model"
         ),
         "ocr": lambda models, head, width: (
             OcrStage(models, width) if models.ocr is not None else "the profile names no reader"

@@ -8,7 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.data.feature_store import FeatureStore
-from streetvision_core.models.evidence import COUNT_SCORE, EVIDENCE_NAMES, detector_evidence, ocr_evidence, vector
+from streetvision_core.models.evidence import (
+    COUNT_SCORE,
+    detector_evidence,
+    ocr_evidence,
+    vector,
+    vlm_evidence,
+    widen,
+)
 from streetvision_core.models.factory import ModelSet
 from streetvision_core.types import Box, Frame
 
@@ -22,9 +29,9 @@ def no_evidence() -> Row:
 
 
 class EvidenceMaker:
-    """Runs detectors, and OCR where they found a sign.
+    """Runs detectors, the image-text model where there is one, and OCR where detectors found a sign.
 
-    That is the cascade's own rule. By any other, such as reading whole data sets, having been read would tell the
+    The last is the cascade's own rule. By any other, such as reading whole data sets, having been read would tell the
     camera.
 
     Args:
@@ -32,14 +39,17 @@ class EvidenceMaker:
         ocr_min_width_pixels: narrower frames are not read, as in the cascade.
 
     Raises:
-        ModelError: a detector's or the reader's weights are not usable.
+        ModelError: a model's weights are not usable. `row` raises VlmError where the image-text model cannot be asked:
+            a row that lacks it would be stored for good.
     """
 
     def __init__(self, models: ModelSet, ocr_min_width_pixels: int) -> None:
         self._detectors = models.detectors
+        self._vlm = models.vlm
         self._ocr = models.ocr
         self._min_width = ocr_min_width_pixels
         names = [f"{d.name}@{d.version}" for d in self._detectors]
+        names += [f"vlm:{self._vlm.name}"] if self._vlm is not None else []
         self.make = "|".join(["evidence", _VERSION, *names, self._ocr.name if self._ocr else "no-ocr", "boxes"])
 
     def row(self, frame: Frame, store: FeatureStore) -> Row:
@@ -50,8 +60,8 @@ class EvidenceMaker:
             store: the feature store.
         """
         known = store.get([frame.sha256], self.make).get(frame.sha256)
-        if known is not None and len(known) == len(EVIDENCE_NAMES):
-            return known
+        if known is not None:
+            return widen(known)
         made = self._run(frame)
         store.put([frame.sha256], self.make, made[None])
         return made
@@ -59,6 +69,8 @@ class EvidenceMaker:
     def _run(self, frame: Frame) -> Row:
         boxes = {detector.name: detector.detect([frame])[0] for detector in self._detectors}
         evidence = [detector_evidence(boxes, frame.width, frame.height, 0.0)] if boxes else []
+        if self._vlm is not None:
+            evidence.append(vlm_evidence(self._vlm.answer([frame]), 0.0))
         signs = [box for found in boxes.values() for box in found if _is_sign(box)]
         if self._ocr is not None and frame.width >= self._min_width and signs:
             evidence.append(ocr_evidence(self._ocr.read(frame, signs), 0.0))

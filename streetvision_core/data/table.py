@@ -210,6 +210,8 @@ def _take(values: tuple[Any, ...] | None, rows: npt.NDArray[np.int64]) -> tuple[
 
 
 def _from_arrays(arrays: dict[str, npt.NDArray[Any]], meta: dict[str, Any]) -> FeatureTable:
+    from streetvision_core.models.evidence import widen
+
     features = arrays["features"] if "features" in arrays else dequantise(arrays)
     splits = tuple(Split(str(s)) for s in arrays["splits"]) if meta["has_splits"] else None
     return FeatureTable(
@@ -221,7 +223,7 @@ def _from_arrays(arrays: dict[str, npt.NDArray[Any]], meta: dict[str, Any]) -> F
         eras=tuple(cast("Era", str(era)) for era in arrays["eras"]),
         levels=arrays["levels"],
         splits=splits,
-        evidence=arrays["evidence"],
+        evidence=widen(arrays["evidence"]),
         weights=arrays["weights"],
         backbone=meta["backbone"],
         preprocessing=meta["preprocessing"],

@@ -46,7 +46,12 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
     Adapter("backbone", "efficientnet-lite2", f"{_MODELS}.backbone:from_settings"),
     Adapter("detector", "dense-lite2", f"{_MODELS}.detectors:from_settings"),
     Adapter("detector", "yolo12n", f"{_MODELS}.detectors:from_settings"),
+    Adapter("vlm", "zai-org/GLM-4*V*", f"{_MODELS}.vlm:from_settings"),
+    Adapter("vlm", "allenai/Molmo2-*", f"{_MODELS}.vlm:from_settings"),
+    Adapter("video_vlm", "allenai/Molmo2-*", f"{_MODELS}.vlm:from_settings"),
+    Adapter("video_vlm", "zai-org/GLM-4*V*", f"{_MODELS}.vlm:from_settings"),
     Adapter("ocr", "rapidocr", f"{_MODELS}.ocr:from_settings"),
+    Adapter("ocr", "*/Florence-2-*", f"{_MODELS}.florence:from_settings", "transformers", "gpu"),
 )
 """The first line that matches wins."""
 

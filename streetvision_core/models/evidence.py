@@ -11,8 +11,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from streetvision_core.errors import DataError
 from streetvision_core.models.detectors.matching import match_boxes
 from streetvision_core.models.keywords import count_keywords
+from streetvision_core.models.vlm.answers import YesNo
 from streetvision_core.types import DEVICE_CLASSES, Box, Evidence
 
 DETECTOR_NAMES: Final = ("dense-lite2", "yolo12n")
@@ -27,6 +29,8 @@ EVIDENCE_NAMES: Final[tuple[str, ...]] = (
     "agree.max",
     "ocr.keywords",
     "ocr.negated",
+    "vlm.yes",
+    "vlm.mass",
 )
 
 
@@ -60,6 +64,15 @@ def detector_evidence(
     return Evidence("detectors", scores, boxes, seconds=seconds)
 
 
+def vlm_evidence(answer: YesNo, seconds: float) -> Evidence:
+    """Stage 3: P(yes) / (P(yes) + P(no)), and how much probability the two hold together.
+
+    Where the model said neither, `vlm.yes` is left out and the text says what it said.
+    """
+    scores = {"vlm.mass": answer.mass} | ({} if answer.p_yes is None else {"vlm.yes": answer.p_yes})
+    return Evidence("vlm", scores, text=(answer.note,) if answer.note else (), seconds=seconds)
+
+
 def ocr_evidence(texts: Sequence[str], seconds: float) -> Evidence:
     """Stage 4: how many road-work keywords stand, and how many are negated (END ROAD WORK)."""
     count = count_keywords(texts)
@@ -78,6 +91,25 @@ def vector(evidence: Sequence[Evidence]) -> npt.NDArray[np.float32]:
     """
     merged = {name: score for one in evidence for name, score in one.scores.items()}
     return np.array([merged.get(name, np.nan) for name in EVIDENCE_NAMES], dtype=np.float32)
+
+
+def widen(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rows stored when fewer names were known, with NaN for the later ones.
+
+    Args:
+        rows: [..., E'] with E' at most the number of names.
+
+    Raises:
+        DataError: more columns than names, so that a newer version wrote them.
+    """
+    gap = len(EVIDENCE_NAMES) - rows.shape[-1]
+    if gap < 0:
+        raise DataError(
+            got=f"{rows.shape[-1]} columns of evidence",
+            allowed=f"at most {len(EVIDENCE_NAMES)}, the names this version knows",
+            action="read the table with the version that wrote it, or make it again",
+        )
+    return np.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, gap)], constant_values=np.nan) if gap else rows
 
 
 def agreements(a: Sequence[Box], b: Sequence[Box]) -> list[float]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from streetvision_core.images.preprocess import Preprocessor, get_preprocessor
 from streetvision_core.models.adapters import load_adapter
@@ -21,6 +21,7 @@ from streetvision_core.settings import Settings
 
 if TYPE_CHECKING:
     from streetvision_core.models.detectors import Detector
+    from streetvision_core.models.vlm import Vlm
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class ModelSet:
         backbone: Callable[[], Backbone],
         preprocessor: Preprocessor,
         detectors: Callable[[], tuple[Detector, ...]] = tuple,
-        vlm: Callable[[], Any] | None = None,
+        vlm: Callable[[], Vlm] | None = None,
         ocr: Callable[[], OcrReader | None] = lambda: None,
         seen_groups: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
@@ -82,7 +83,7 @@ class ModelSet:
         return self._seen_groups.get()
 
     @property
-    def vlm(self) -> Any:
+    def vlm(self) -> Vlm | None:
         """Stage 3's model, or None: the stage is then absent."""
         return self._vlm.get() if self._vlm is not None else None
 

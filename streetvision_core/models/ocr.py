@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from streetvision_core.errors import ModelError
 from streetvision_core.images.preprocess import resize
@@ -34,6 +36,8 @@ UPPER_SHARE: Final = 2 / 3
 """Signs stand above the road's surface; what lies lower is bonnet and asphalt."""
 FRAME_SIDE_PIXELS: Final = 1280
 MIN_CONFIDENCE: Final = 0.5
+
+T = TypeVar("T")
 
 
 class OcrReader(Protocol):
@@ -77,15 +81,15 @@ class RapidOcr:
         Returns:
             pieces of text, region by region, each from top to bottom.
         """
-        crops = [_crop(frame.pixels, box) for box in _best(regions)] if regions else [_upper(frame.pixels)]
-        return tuple(text for crop in crops for text in self._read_pixels(crop))
+        boxes: Sequence[Box | None] = best_regions(regions) if regions else [None]
+        return tuple(text for box in boxes for text in self._read_pixels(readable_part(frame.pixels, box).pixels))
 
     def _read_pixels(self, pixels: Pixels) -> list[str]:
         bgr = np.ascontiguousarray(pixels[..., ::-1])
         with self._lock:
             found, _ = self._engine(bgr)
-        pieces = [(_top_left(corners), str(text), float(score)) for corners, text, score in found or []]
-        return [text for _, text, score in _reading_order(pieces) if score >= MIN_CONFIDENCE]
+        sure = [(corners, str(text)) for corners, text, score in found or [] if float(score) >= MIN_CONFIDENCE]
+        return in_reading_order([text for _, text in sure], [np.asarray(c, dtype=float) for c, _ in sure])
 
 
 def load_ocr(name: str, threads: int = 2) -> OcrReader:
@@ -114,50 +118,70 @@ def ocr_names() -> list[str]:
     return sorted(_READERS)
 
 
-def _best(regions: Sequence[Box]) -> list[Box]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """A part of a frame at the size it is read.
+
+    Attributes:
+        pixels: of the part, resized.
+        left: its left edge in pixels of the frame.
+        top: its upper edge.
+        scale: pixels of the part per pixel of the frame.
+    """
+
+    pixels: Pixels
+    left: int
+    top: int
+    scale: float
+
+    def to_frame(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the part in pixels of the frame."""
+        return self.left + x / self.scale, self.top + y / self.scale
+
+
+def best_regions(regions: Sequence[Box]) -> list[Box]:
+    """The boxes worth reading: wide enough, the surest first, at most `MAX_REGIONS`."""
     wide = [box for box in regions if box.x1 - box.x0 >= MIN_REGION_PIXELS]
     return sorted(wide, key=lambda box: (-box.score, -box.area_pixels))[:MAX_REGIONS]
 
 
-def _crop(pixels: Pixels, box: Box) -> Pixels:
+def readable_part(pixels: Pixels, box: Box | None) -> Place:
+    """A sign's box with a margin, enlarged; or, without a box, the frame's upper part at a bounded size."""
     height, width = pixels.shape[:2]
+    if box is None:
+        return _place(pixels, 0, 0, width, max(1, round(height * UPPER_SHARE)), FRAME_SIDE_PIXELS, enlarge=False)
     dx, dy = REGION_MARGIN * (box.x1 - box.x0), REGION_MARGIN * (box.y1 - box.y0)
     left, right = int(max(0, box.x0 - dx)), int(min(width, box.x1 + dx + 1))
     top, bottom = int(max(0, box.y0 - dy)), int(min(height, box.y1 + dy + 1))
-    return _to_side(pixels[top:bottom, left:right], CROP_SIDE_PIXELS, enlarge=True)
+    return _place(pixels, left, top, right, bottom, CROP_SIDE_PIXELS, enlarge=True)
 
 
-def _upper(pixels: Pixels) -> Pixels:
-    return _to_side(pixels[: max(1, round(pixels.shape[0] * UPPER_SHARE))], FRAME_SIDE_PIXELS, enlarge=False)
+def in_reading_order(found: Sequence[T], corners: Sequence[npt.NDArray[Any]]) -> list[T]:
+    """Lines from top to bottom, words of a line from left to right.
 
-
-def _to_side(pixels: Pixels, side: int, *, enlarge: bool) -> Pixels:
-    height, width = pixels.shape[:2]
-    if height == 0 or width == 0:
-        return np.zeros((1, 1, 3), np.uint8)
-    scale = side / max(height, width)
-    if not enlarge:
-        scale = min(1.0, scale)
-    return resize(pixels, max(1, round(height * scale)), max(1, round(width * scale)))
-
-
-def _top_left(corners: Any) -> tuple[float, float, float]:
-    points = np.asarray(corners, dtype=float)
-    return float(points[:, 1].min()), float(points[:, 0].min()), float(np.ptp(points[:, 1]))
-
-
-def _reading_order(
-    pieces: list[tuple[tuple[float, float, float], str, float]],
-) -> list[tuple[tuple[float, float, float], str, float]]:
-    """Lines from top to bottom, words of a line from left to right."""
-    lines: list[list[tuple[tuple[float, float, float], str, float]]] = []
-    for piece in sorted(pieces, key=lambda p: p[0][0]):
-        (top, _, height), *_ = piece
-        if lines and top < lines[-1][0][0][0] + 0.5 * height:
+    Args:
+        found: one thing per piece of text.
+        corners: of each piece, [K, 2] (x, y).
+    """
+    pieces = [(float(c[:, 1].min()), float(c[:, 0].min()), float(np.ptp(c[:, 1])), i) for i, c in enumerate(corners)]
+    lines: list[list[tuple[float, float, float, int]]] = []
+    for piece in sorted(pieces):
+        if lines and piece[0] < lines[-1][0][0] + 0.5 * lines[-1][0][2]:
             lines[-1].append(piece)
         else:
             lines.append([piece])
-    return [piece for line in lines for piece in sorted(line, key=lambda p: p[0][1])]
+    return [found[piece[3]] for line in lines for piece in sorted(line, key=lambda p: p[1])]
+
+
+def _place(pixels: Pixels, left: int, top: int, right: int, bottom: int, side: int, *, enlarge: bool) -> Place:
+    part = pixels[top:bottom, left:right]
+    height, width = part.shape[:2]
+    if height == 0 or width == 0:
+        return Place(np.zeros((1, 1, 3), np.uint8), left, top, 1.0)
+    scale = side / max(height, width)
+    if not enlarge:
+        scale = min(1.0, scale)
+    return Place(resize(part, max(1, round(height * scale)), max(1, round(width * scale))), left, top, scale)
 
 
 _READERS: Final[dict[str, Callable[[int], OcrReader]]] = {"rapidocr": RapidOcr}

@@ -15,9 +15,11 @@ CONE = Box(10, 10, 20, 30, "cone", 0.9)
 
 
 def test_evidence_names__fixed_order() -> None:
-    assert len(EVIDENCE_NAMES) == len(set(EVIDENCE_NAMES)) == 28
+    assert len(EVIDENCE_NAMES) == len(set(EVIDENCE_NAMES)) == 30
     assert EVIDENCE_NAMES[:3] == ("dense-lite2.cone.max", "dense-lite2.cone.count", "dense-lite2.drum.max")
-    assert EVIDENCE_NAMES[-4:] == ("agree.count", "agree.max", "ocr.keywords", "ocr.negated")
+    assert EVIDENCE_NAMES[24:] == (
+        "agree.count", "agree.max", "ocr.keywords", "ocr.negated", "vlm.yes", "vlm.mass",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,6 @@ def test_detector_evidence__boxes_are_cut_to_the_frame() -> None:
 def test_vector__stages_that_ran() -> None:
     assert np.isnan(vector([classifier_evidence(1.5, 0.01)])).all()
     row = vector([classifier_evidence(1.5, 0.01), ocr_evidence(["ROAD WORK AHEAD", "END DETOUR"], 0.4)])
-    assert row[-2:].tolist() == [1, 1]
+    assert row[26:28].tolist() == [1, 1]
     assert row.dtype == np.float32
-    assert np.isnan(row[:-2]).all()
+    assert np.isnan(np.delete(row, [26, 27])).all()
