@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from streetvision_core.models.factory import ModelSet, load_models
 from streetvision_core.models.head import Head
 from streetvision_core.settings import Settings
 from streetvision_core.types import STAGES, Evidence, Frame, Stage, Verdict
+
+Watch = Callable[[int, Verdict], bool]
+"""Told after each stage what is known of a frame that goes on; False leaves the frame out of the stages to come."""
 
 _log = structlog.get_logger()
 
@@ -86,7 +89,9 @@ class Cascade:
         """What is there and what is absent."""
         return self._stages
 
-    def predict(self, frames: Sequence[Frame], deadline_seconds: float | None = None) -> list[Verdict]:
+    def predict(
+        self, frames: Sequence[Frame], deadline_seconds: float | None = None, watch: Watch | None = None
+    ) -> list[Verdict]:
         """Answers a batch.
 
         A frame on which a stage fails keeps the evidence it has and the batch goes on; if stage 1 fails, the answer is
@@ -95,6 +100,7 @@ class Cascade:
         Args:
             frames: N images.
             deadline_seconds: no stage after the first is started later than this; the evidence so far answers then.
+            watch: told what is known so far of frames that have not ended.
 
         Returns:
             N verdicts in order.
@@ -105,12 +111,21 @@ class Cascade:
         for calibration in (self.calibration, self.calibration.small):
             rows = [i for i, part in enumerate(parts) if part is calibration]
             if rows:
-                some = self._predict([frames[i] for i in rows], calibration or self.calibration, deadline)
+                part = calibration or self.calibration
+                some = self._predict([frames[i] for i in rows], part, deadline, _numbered(watch, rows))
                 verdicts |= dict(zip(rows, some, strict=True))
         return [verdicts[i] for i in range(len(frames))]
 
+    def predict_watched(self, frames: Sequence[Frame], watch: Watch) -> list[Verdict]:
+        """Like `predict`; what the server calls, to have the best evidence so far at a deadline."""
+        return self.predict(frames, watch=watch)
+
     def _predict(
-        self, frames: Sequence[Frame], calibration: CascadeCalibration, deadline: float | None
+        self,
+        frames: Sequence[Frame],
+        calibration: CascadeCalibration,
+        deadline: float | None,
+        watch: Watch | None,
     ) -> list[Verdict]:
         """Answers frames that share a calibration."""
         started = time.perf_counter()
@@ -130,6 +145,9 @@ class Cascade:
             done = np.array(answered, np.int64)
             self._rule(adapter, done, evidence, state, calibration)
             seconds[todo] = time.perf_counter() - started
+            for i in todo if watch is not None else ():
+                if not state.ended[i] and evidence[i]:
+                    state.ended[i] = not watch(i, self._verdict(i, state, evidence[i], float(seconds[i])))
         return [self._verdict(i, state, evidence[i], float(seconds[i])) for i in range(len(frames))]
 
     def _goes_on(self, i: int, frame: Frame, adapter: StageAdapter, state: State, so_far: tuple[Evidence, ...]) -> bool:
@@ -161,6 +179,14 @@ class Cascade:
             policy=self.policy.name,
             seconds=seconds,
         )
+
+
+def _numbered(watch: Watch | None, rows: Sequence[int]) -> Watch | None:
+    """A watch for some of the frames, which counts them from 0."""
+    if watch is None:
+        return None
+    told = watch
+    return lambda i, verdict: told(rows[i], verdict)
 
 
 def predict_table(table: FeatureTable, head: Head, calibration: CascadeCalibration, policy: Policy | str) -> Decisions:

@@ -36,12 +36,14 @@ class Answer:
         width: pixels.
         height: pixels.
         era: the image regime, guessed from the pixels.
+        complete: False for the best evidence so far of a cascade that the deadline cut short; never cached.
     """
 
     verdict: Verdict
     width: int
     height: int
     era: Era
+    complete: bool = True
 
 
 class Backend(Protocol):
@@ -51,6 +53,12 @@ class Backend(Protocol):
         """Model version and policy that would answer now; NotReadyError if none would."""
         ...
 
-    async def answer(self, image: Image) -> Answer:
-        """Answers one image, or raises a named error; cancelling gives the image up."""
+    async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:
+        """Answers one image, or raises a named error; cancelling gives the image up.
+
+        Args:
+            image: the image.
+            deadline: event-loop time after which nobody waits any more.
+            partial: at the deadline, answer with what the stages so far have seen rather than not at all.
+        """
         ...

@@ -1,7 +1,8 @@
 """Images of concurrent requests go through the model together.
 
 A lone image is never kept waiting: the batch only waits while other admitted images are still being decoded, and at
-most `wait_seconds`. While the model works, images gather by themselves. A cancelled request takes its image with it.
+most `wait_seconds`. While the model works, images gather by themselves. A cancelled request takes its image with it:
+out of the queue, and out of the stages to come.
 """
 
 from __future__ import annotations
@@ -16,18 +17,24 @@ from dataclasses import dataclass
 import structlog
 
 from streetvision_core.errors import EngineError, NotReadyError, StreetVisionError
-from streetvision_core.serving.engine import EngineSlot, predict_each
+from streetvision_core.serving.engine import EngineSlot, Watch, predict_each
 from streetvision_core.serving.metrics import Metrics
 from streetvision_core.types import Frame, Verdict
 
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     frame: Frame
     answer: asyncio.Future[Verdict]
     since: float
+    so_far: Verdict | None = None
+    """What the stages so far have seen; written by the engine's thread."""
+
+    def watch(self, verdict: Verdict) -> bool:
+        self.so_far = verdict
+        return not self.answer.done()
 
 
 class Batcher:
@@ -86,14 +93,35 @@ class Batcher:
             EngineError: the model failed on this frame.
             NotReadyError: no model yet, or the server is stopping.
         """
+        return (await self.answer_until(frame, None))[0]
+
+    async def answer_until(self, frame: Frame, deadline: float | None) -> tuple[Verdict, bool]:
+        """Like `answer`; at the deadline, what the stages so far have seen.
+
+        Args:
+            frame: the image.
+            deadline: event-loop time; None waits.
+
+        Returns:
+            The verdict, and whether the cascade came to its end.
+
+        Raises:
+            TimeoutError: at the deadline no stage had seen the frame.
+        """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(frame, loop.create_future(), loop.time())
         self._queue.append(waiting)
         self._idle.clear()
         self._news.set()
         try:
-            return await waiting.answer
+            async with asyncio.timeout_at(deadline):
+                return await waiting.answer, True
+        except TimeoutError:
+            if waiting.so_far is None:
+                raise
+            return waiting.so_far, False
         finally:
+            waiting.answer.cancel()
             with suppress(ValueError):
                 self._queue.remove(waiting)
 
@@ -137,7 +165,8 @@ class Batcher:
         for waiting in batch:
             self._metrics.stage_seconds.labels("queue").observe(started - waiting.since)
         self._metrics.batch_images.observe(len(batch))
-        answers = await loop.run_in_executor(self._thread, predict_each, live.engine, [w.frame for w in batch])
+        frames = [waiting.frame for waiting in batch]
+        answers = await loop.run_in_executor(self._thread, predict_each, live.engine, frames, _watch(batch))
         for waiting, answer in zip(batch, answers, strict=True):
             if waiting.answer.done():  # its caller has gone
                 continue
@@ -145,6 +174,10 @@ class Batcher:
                 waiting.answer.set_result(answer)
             else:
                 waiting.answer.set_exception(answer)
+
+
+def _watch(batch: list[_Waiting]) -> Watch:
+    return lambda i, verdict: batch[i].watch(verdict)
 
 
 def _fail(batch: list[_Waiting], error: StreetVisionError) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import structlog
@@ -23,6 +23,19 @@ class Engine(Protocol):
 
     def predict(self, frames: Sequence[Frame]) -> list[Verdict]:
         """One verdict per frame, in order; called from one thread at a time."""
+        ...
+
+
+Watch = Callable[[int, Verdict], bool]
+"""Told after each stage what is known of frame i; False says that nobody waits for it any more."""
+
+
+@runtime_checkable
+class StagedEngine(Protocol):
+    """An engine that tells what it knows after each stage."""
+
+    def predict_watched(self, frames: Sequence[Frame], watch: Watch) -> list[Verdict]:
+        """Like `Engine.predict`."""
         ...
 
 
@@ -84,14 +97,22 @@ def warm_up(engine: Engine) -> LiveEngine:
     return LiveEngine(engine, verdict.model_version, verdict.policy, datetime.now(UTC))
 
 
-def predict_checked(engine: Engine, frames: Sequence[Frame]) -> list[Verdict]:
+def predict_checked(engine: Engine, frames: Sequence[Frame], watch: Watch | None = None) -> list[Verdict]:
     """One verdict per frame, or a named error.
+
+    Args:
+        engine: answers.
+        frames: N images.
+        watch: told what is known after each stage, if the engine has stages.
 
     Raises:
         EngineError: the engine raised, or answered with another number of verdicts.
     """
     try:
-        verdicts = engine.predict(frames)
+        if watch is not None and isinstance(engine, StagedEngine):
+            verdicts = engine.predict_watched(frames, watch)
+        else:
+            verdicts = engine.predict(frames)
     except Exception as error:
         _log.exception("engine failed", frames=[f.sha256[:16] for f in frames])
         raise _failed(f"{type(error).__name__} from the model") from error
@@ -100,10 +121,10 @@ def predict_checked(engine: Engine, frames: Sequence[Frame]) -> list[Verdict]:
     return verdicts
 
 
-def predict_each(engine: Engine, frames: Sequence[Frame]) -> list[Verdict | EngineError]:
+def predict_each(engine: Engine, frames: Sequence[Frame], watch: Watch | None = None) -> list[Verdict | EngineError]:
     """Like `predict_checked`, but a frame that breaks the model does not take its batch with it."""
     try:
-        return list(predict_checked(engine, frames))
+        return list(predict_checked(engine, frames, watch))
     except EngineError as error:
         if len(frames) == 1:
             return [error]

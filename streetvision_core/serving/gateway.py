@@ -17,6 +17,8 @@ from streetvision_core.serving.log import LogWriter
 from streetvision_core.serving.metrics import Metrics
 
 GROUP_DIGITS: Final = 16
+PARTIAL_MARGIN_SECONDS: Final = 0.1
+"""Best evidence so far is asked for this long before the deadline, so that it still reaches the caller in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,17 @@ class Gateway:
         """
         return self._backend.identity()
 
-    async def answer(self, images: Sequence[Image], deadline: float, origin: str) -> list[Outcome]:
+    async def answer(
+        self, images: Sequence[Image], deadline: float, origin: str, *, partial: bool = False
+    ) -> list[Outcome]:
         """Answers images; cancelling gives up those not yet answered and frees their places.
 
         Args:
             images: the images of one request.
             deadline: event-loop time after which the caller has no use for an answer.
             origin: the protocol's name, for the query log.
+            partial: shortly before the deadline, answer with what the stages so far have seen; such an answer has
+                `complete` False. Without any evidence by then, a `DeadlineError`.
 
         Returns:
             One outcome per image, in order; an image's own error does not touch the others.
@@ -82,7 +88,7 @@ class Gateway:
         self._metrics.cache_hits.inc(len(images) - len(missing))
         self._metrics.cache_misses.inc(len(missing))
         with self._places.take(len(missing)):
-            fresh = iter(await self._ask_all(missing, deadline))
+            fresh = iter(await self._ask_all(missing, deadline, partial))
         outcomes = [
             Outcome(image, answer, cached=True) if answer is not None else next(fresh)
             for image, answer in zip(images, known, strict=True)
@@ -91,21 +97,23 @@ class Gateway:
             self._note(outcome, origin, received_at)
         return outcomes
 
-    async def _ask_all(self, images: Sequence[Image], deadline: float) -> list[Outcome]:
+    async def _ask_all(self, images: Sequence[Image], deadline: float, partial: bool) -> list[Outcome]:
         if len(images) == 1:
-            return [await self._ask(images[0], deadline)]
-        return list(await asyncio.gather(*(self._ask(image, deadline) for image in images)))
+            return [await self._ask(images[0], deadline, partial)]
+        return list(await asyncio.gather(*(self._ask(image, deadline, partial) for image in images)))
 
-    async def _ask(self, image: Image, deadline: float) -> Outcome:
+    async def _ask(self, image: Image, deadline: float, partial: bool) -> Outcome:
+        asked_until = deadline - PARTIAL_MARGIN_SECONDS if partial else deadline
         try:
             async with asyncio.timeout_at(deadline):
-                answer = await self._backend.answer(image)
+                answer = await self._backend.answer(image, asked_until, partial)
         except TimeoutError:
             return Outcome(image, deadline_passed(self._places.retry()))
         except StreetVisionError as error:
             return Outcome(image, error)
         self._places.learn(answer.verdict.seconds)
-        if answer.verdict.evidence:  # without, a stage failed: the next time it may not
+        # without evidence a stage failed, incomplete the time was short: the next time it may be otherwise
+        if answer.verdict.evidence and answer.complete:
             key = CacheKey(image.sha256, answer.verdict.model_version, answer.verdict.policy)
             await self._cache.put(key, answer)
         return Outcome(image, answer)

@@ -42,17 +42,18 @@ class LocalBackend:
         live = self._slot.require()
         return live.version, live.policy
 
-    async def answer(self, image: Image) -> Answer:
-        """Answers one image.
+    async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:
+        """Answers one image; `partial` answers at the deadline with what the stages so far have seen.
 
         Raises:
             ImageError: it cannot be decoded.
             EngineError: the model failed on it.
             NotReadyError: there is no model.
+            TimeoutError: at the deadline no stage had seen the image.
         """
         async with self._decoder.frame(image, self._batcher) as frame:
-            verdict = await self._batcher.answer(frame)
-            return Answer(verdict, frame.width, frame.height, guess_era(frame.pixels))
+            verdict, complete = await self._batcher.answer_until(frame, deadline if partial else None)
+            return Answer(verdict, frame.width, frame.height, guess_era(frame.pixels), complete)
 
     def close(self) -> None:
         """Ends the decoding threads."""

@@ -90,7 +90,7 @@ def build_app(kind: str) -> Any:
         def identity(self) -> tuple[str, str]:
             return "v1", "stub"
 
-        async def answer(self, image: Image) -> Answer:
+        async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:
             return answer
 
     metrics = Metrics()

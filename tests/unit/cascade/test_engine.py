@@ -184,3 +184,21 @@ def test_cascade__refuses_another_preprocessing(toy):
     _, _, head, calibration, _ = toy
     with pytest.raises(PreprocessMismatchError):
         Cascade(toy_models(), head, replace(calibration, preprocessing="native/1"), get_policy("plan"), "v")
+
+
+def test_predict_watched__tells_what_it_knows_and_leaves_out_what_is_not_wanted(toy):
+    table, frames, _, _, _ = toy
+    some = [frames[i] for i in np.flatnonzero(table.in_split(Split.TEST))]
+    engine = cascade(toy)
+    whole = engine.predict(some)
+    told = {}
+    same = engine.predict_watched(some, lambda i, verdict: told.setdefault(i, verdict) is not None)
+    assert [v.p_roadwork for v in same] == [v.p_roadwork for v in whole]
+    late = [i for i, verdict in enumerate(whole) if len(verdict.evidence) > 1]
+    assert late and set(late) <= set(told)
+    assert all(
+        [e.stage for e in verdict.evidence] == ["classifier"] and not verdict.certified for verdict in told.values()
+    )
+    cut = engine.predict_watched(some, lambda i, verdict: False)
+    assert all([e.stage for e in verdict.evidence] == ["classifier"] for verdict in cut)
+    assert [cut[i].p_roadwork for i in late] == [told[i].p_roadwork for i in late]

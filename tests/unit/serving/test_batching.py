@@ -223,3 +223,50 @@ def test_live_engine__is_compared_by_identity():
     a, b = warm_up(StubEngine()), warm_up(StubEngine())
     assert isinstance(a, LiveEngine)
     assert a != b
+
+
+class StagedGate(GatedEngine):
+    """Knows half after its first stage, then waits in front of the gate."""
+
+    def predict_watched(self, frames, watch):
+        half = StubEngine("half").predict(frames)
+        self.goes_on = [watch(i, verdict) for i, verdict in enumerate(half)]
+        done = self.predict(frames)
+        self.still_wanted = [watch(i, verdict) for i, verdict in enumerate(half)]
+        return done
+
+
+def test_answer_until__best_evidence_so_far_at_the_deadline():
+    engine = StagedGate()
+
+    async def scenario(batcher, _):
+        engine.gate.clear()
+        loop = asyncio.get_running_loop()
+        first, second = frames(2)
+        told = await batcher.answer_until(first, loop.time() + 0.1)
+        with pytest.raises(TimeoutError):  # still queued: nothing is known of it
+            await batcher.answer_until(second, loop.time() + 0.05)
+        engine.gate.set()
+        return told, await batcher.answer_until(first, loop.time() + 5)
+
+    (hurried, complete), (whole, whole_complete) = run(scenario, engine)
+    assert (hurried.model_version, complete) == ("half", False)
+    assert (whole.model_version, whole_complete) == ("gated", True)
+
+
+def test_answer__a_frame_nobody_waits_for_is_left_out_of_the_later_stages():
+    engine = StagedGate()
+
+    async def scenario(batcher, _):
+        engine.gate.clear()
+        engine.entered.clear()
+        job = asyncio.create_task(batcher.answer(frames(1)[0]))
+        await until(engine.entered)
+        job.cancel()
+        with suppress(asyncio.CancelledError):
+            await job
+        engine.gate.set()
+        await batcher.stop(5)
+
+    run(scenario, engine)
+    assert (engine.goes_on, engine.still_wanted) == ([True], [False])

@@ -30,15 +30,21 @@ class Backend:
             raise NotReadyError("no model", "a model", "wait")
         return self.now
 
-    async def answer(self, image):
+    async def answer(self, image, deadline=None, partial=False):
         self.asked.append(image.name)
         if image.name.startswith("fails"):
             raise EngineError("a failure", "a verdict", "look")
+        if image.name.startswith("slow") and partial:
+            await asyncio.sleep(max(0.0, deadline - asyncio.get_running_loop().time()))
+            return self._seen(complete=False)
         if image.name.startswith("hangs"):
             await asyncio.Event().wait()
-        seen = () if image.name.startswith("blind") else (Evidence("classifier", {"logit": 1.0}),)
+        return self._seen(image.name.startswith("blind"))
+
+    def _seen(self, blind=False, complete=True):
+        seen = () if blind else (Evidence("classifier", {"logit": 1.0}),)
         verdict = Verdict(0.9, "classifier", True, seen, *self.now, 0.01)
-        return Answer(verdict, 4, 3, "native")
+        return Answer(verdict, 4, 3, "native", complete)
 
 
 class World:
@@ -47,9 +53,9 @@ class World:
         log = LogWriter(None, ServingSettings(), self.metrics)
         self.gateway = Gateway(self.backend, MemoryCache(10, 60), log, self.places, self.metrics)
 
-    async def ask(self, *names, seconds=5.0):
+    async def ask(self, *names, seconds=5.0, partial=False):
         deadline = asyncio.get_running_loop().time() + seconds
-        outcomes = await self.gateway.answer([image(n) for n in names], deadline, "test")
+        outcomes = await self.gateway.answer([image(n) for n in names], deadline, "test", partial=partial)
         return [(type(o.answer).__name__, o.cached) for o in outcomes]
 
 
@@ -127,3 +133,19 @@ def test_answer__no_model_is_named():
             await world.ask("a")
 
     run(unload)
+
+
+def test_answer__best_evidence_so_far_comes_before_the_deadline_and_is_not_remembered():
+    async def hurried(world):
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + 0.3
+        told = await world.ask("slow", "a", seconds=0.3, partial=True)
+        return told, loop.time() < ends
+
+    results, world = run(hurried, ("a",), hurried)
+    assert results == [
+        ([("Answer", False), ("Answer", False)], True),
+        [("Answer", True)],
+        ([("Answer", False), ("Answer", True)], True),
+    ]
+    assert world.backend.asked == ["slow", "a", "slow"]
