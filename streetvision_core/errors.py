@@ -148,6 +148,10 @@ class EngineError(ServingError):
     """The model failed on a frame, or gave no usable answer."""
 
 
+class ModelServerError(ServingError):
+    """A model server cannot be reached, or its answer makes no sense."""
+
+
 class LoopError(StreetVisionError):
     """The daily or weekly loop cannot go on."""
 

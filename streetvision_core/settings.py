@@ -158,6 +158,10 @@ class ServingSettings(_Section):
     cache_seconds: float = Field(3600.0, gt=0)
     log_queue_images: int = Field(512, ge=1, description="answers waiting to be logged; more are dropped and counted")
     log_queue_bytes: int = Field(128 * 2**20, gt=0)
+    model_processes: int = Field(1, ge=1, le=64, description="model servers that `serve` starts when none is named")
+    look_seconds: float = Field(0.5, gt=0, description="how often the gateway asks a model server how it is")
+    attempt_seconds: float = Field(4.0, gt=0, description="then another model server is tried, if there is one")
+    stall_seconds: float = Field(30.0, gt=0, description="a batch that runs longer hangs; its model server is ended")
     reload_seconds: float = Field(3.0, gt=0, description="how often the registry is asked for a new champion")
     drain_seconds: float = Field(20.0, gt=0, description="longest a shutdown waits for answers and the log")
 

@@ -145,8 +145,8 @@ class Cascade:
             done = np.array(answered, np.int64)
             self._rule(adapter, done, evidence, state, calibration)
             seconds[todo] = time.perf_counter() - started
-            for i in todo if watch is not None else ():
-                if not state.ended[i] and evidence[i]:
+            if watch is not None:
+                for i in (i for i in todo if evidence[i] and not state.ended[i]):
                     state.ended[i] = not watch(i, self._verdict(i, state, evidence[i], float(seconds[i])))
         return [self._verdict(i, state, evidence[i], float(seconds[i])) for i in range(len(frames))]
 
@@ -183,10 +183,7 @@ class Cascade:
 
 def _numbered(watch: Watch | None, rows: Sequence[int]) -> Watch | None:
     """A watch for some of the frames, which counts them from 0."""
-    if watch is None:
-        return None
-    told = watch
-    return lambda i, verdict: told(rows[i], verdict)
+    return None if watch is None else lambda i, verdict: watch(rows[i], verdict)
 
 
 def predict_table(table: FeatureTable, head: Head, calibration: CascadeCalibration, policy: Policy | str) -> Decisions:

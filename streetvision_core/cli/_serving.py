@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streetvision_core.cli._learning import Json, Profile
 from streetvision_core.cli._output import NAMED_ERROR, OK, PARTLY, emit, say
+from streetvision_core.errors import ServingError
+
+if TYPE_CHECKING:
+    from streetvision_core.settings import Settings
+
+
+class Role(StrEnum):
+    """What this process is."""
+
+    BOTH = "both"
+    GATEWAY = "gateway"
+    MODEL = "model"
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command(epilog="Examples:  streetvision serve   ·   curl --data-binary @a.jpg localhost:8080/v1/predict")(serve)
+    app.command(
+        epilog="Examples:  streetvision serve   ·   streetvision serve --role model --listen http://127.0.0.1:8101"
+        "   ·   streetvision serve --role gateway --model http://127.0.0.1:8101=9 --model http://127.0.0.1:8102=1"
+    )(serve)
     app.command(epilog="Examples:  streetvision replay photos/   ·   streetvision replay rendered --limit 50 --json")(
         replay
     )
@@ -20,17 +38,65 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8080,
+    role: Annotated[
+        Role, typer.Option(help="`both`: a gateway that starts its model server; or one of the two alone.")
+    ] = Role.BOTH,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A model server for the gateway: unix:/path or http://host:port, and =WEIGHT. Repeatable."),
+    ] = None,
+    models_file: Annotated[
+        Path | None, typer.Option(help="YAML that names the model servers; may change while the gateway runs.")
+    ] = None,
+    listen: Annotated[str, typer.Option(help="Where a model server listens.")] = "http://127.0.0.1:8101",
+    supervised: Annotated[bool, typer.Option(hidden=True, help="Settings come, and the end, by stdin.")] = False,
     profile: Profile = "",
 ) -> None:
     """Serves the champion over HTTP, until Ctrl-C or SIGTERM; a promoted version takes over without a restart."""
-    from streetvision_core.loop import tasks
-    from streetvision_core.serving.run import serve as run
+    from streetvision_core.serving import run
+    from streetvision_core.serving.servers import parse_specs
+    from streetvision_core.settings import Settings, load_settings
 
-    day = tasks.open_day(profile)
-    tasks.ensure_champion(day)
-    say(f"listening on http://{host}:{port}, with a page to drop a photo on")
-    run(day.settings, host, port)
+    settings = Settings.model_validate_json(sys.stdin.readline()) if supervised else load_settings(profile or None)
+    if role is Role.MODEL:
+        _ensure_champion(settings)
+        run.serve_model(settings, listen, supervised=supervised)
+        return
+    named = bool(model or models_file)
+    if named != (role is Role.GATEWAY) or (model and models_file):
+        raise ServingError(
+            got=f"--role {role} with {'' if named else 'no '}model servers named",
+            allowed="--role gateway with either --model or --models-file; --role both with neither",
+            action="name the model servers for a gateway alone, or leave --role out to start one",
+        )
+    say(f"http://{host}:{port}, with a page to drop a photo on; ready once a model answers")
+    run.serve(settings, host, port, parse_specs(model) if model else (), models_file)
+
+
+def _ensure_champion(settings: Settings) -> None:
+    """Makes the first champion in a process of its own, so that what training loads does not stay with the server."""
+    from multiprocessing import get_context
+
+    from streetvision_core.registry.versions import open_registry
+
+    if open_registry(settings).promotions.champion() is not None:
+        return
+    say("no version serves yet; training the first from the starter pack")
+    process = get_context("spawn").Process(target=_make_champion, args=(settings.model_dump_json(),))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise ServingError("no champion", "a version that serves", "look above for what training said")
+
+
+def _make_champion(settings: str) -> None:
+    from datetime import UTC, datetime
+
+    from streetvision_core.loop import tasks
+    from streetvision_core.settings import Settings
+
+    tasks.ensure_champion(tasks.Day(Settings.model_validate_json(settings), datetime.now(UTC).date()))
 
 
 def replay(

@@ -1,12 +1,12 @@
 """The border between the gateway and whatever holds the model: encoded bytes go in, answers come out.
 
-`streetvision_core.serving.local.LocalBackend` decodes and predicts in this process. A backend that asks a model server
-over the network has the same two methods, so the gateway needs no change to be split off.
+`local.LocalBackend` decodes and predicts in this process; `fleet.Fleet` asks model servers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from streetvision_core.types import Era, Verdict
@@ -37,6 +37,7 @@ class Answer:
         height: pixels.
         era: the image regime, guessed from the pixels.
         complete: False for the best evidence so far of a cascade that the deadline cut short; never cached.
+        steps: seconds spent in `decode` and in the `queue`, before the cascade.
     """
 
     verdict: Verdict
@@ -44,13 +45,17 @@ class Answer:
     height: int
     era: Era
     complete: bool = True
+    steps: Mapping[str, float] = field(default_factory=dict)
 
 
 class Backend(Protocol):
     """Where answers come from."""
 
-    def identity(self) -> tuple[str, str]:
-        """Model version and policy that would answer now; NotReadyError if none would."""
+    def identity(self, image: Image | None = None) -> tuple[str, str]:
+        """Model version and policy that would answer an image, or any; NotReadyError if none would.
+
+        For an image, one that was lost a moment ago may count, because it will be there again before the deadline.
+        """
         ...
 
     async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:

@@ -18,10 +18,25 @@ import structlog
 
 from streetvision_core.errors import EngineError, NotReadyError, StreetVisionError
 from streetvision_core.serving.engine import EngineSlot, Watch, predict_each
-from streetvision_core.serving.metrics import Metrics
+from streetvision_core.serving.model_metrics import ModelMetrics
 from streetvision_core.types import Frame, Verdict
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Batched:
+    """What became of a frame.
+
+    Attributes:
+        verdict: the verdict.
+        complete: whether the cascade came to its end.
+        queued_seconds: how long the frame waited for its batch.
+    """
+
+    verdict: Verdict
+    complete: bool
+    queued_seconds: float
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +44,7 @@ class _Waiting:
     frame: Frame
     answer: asyncio.Future[Verdict]
     since: float
+    queued_seconds: float = 0.0
     so_far: Verdict | None = None
     """What the stages so far have seen; written by the engine's thread."""
 
@@ -44,10 +60,10 @@ class Batcher:
         slot: the engine that serves; asked anew for every batch.
         max_images: most images in a batch.
         wait_seconds: longest wait for images on their way.
-        metrics: where waiting times and batch sizes go.
+        metrics: where batch sizes go.
     """
 
-    def __init__(self, slot: EngineSlot, max_images: int, wait_seconds: float, metrics: Metrics) -> None:
+    def __init__(self, slot: EngineSlot, max_images: int, wait_seconds: float, metrics: ModelMetrics) -> None:
         self._slot = slot
         self._max_images = max_images
         self._wait_seconds = wait_seconds
@@ -56,6 +72,7 @@ class Batcher:
         self._coming = 0
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
+        self._busy_since: float | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._task: asyncio.Task[None] | None = None
 
@@ -76,6 +93,10 @@ class Batcher:
         self._queue.clear()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
+    def busy_seconds(self) -> float:
+        """How long the batch that runs has been running; 0 if none does."""
+        return 0.0 if self._busy_since is None else asyncio.get_running_loop().time() - self._busy_since
+
     @contextmanager
     def expecting(self) -> Iterator[None]:
         """Says that an image is on its way, from its admission until `answer` is called or it is given up."""
@@ -93,17 +114,14 @@ class Batcher:
             EngineError: the model failed on this frame.
             NotReadyError: no model yet, or the server is stopping.
         """
-        return (await self.answer_until(frame, None))[0]
+        return (await self.answer_until(frame, None)).verdict
 
-    async def answer_until(self, frame: Frame, deadline: float | None) -> tuple[Verdict, bool]:
+    async def answer_until(self, frame: Frame, deadline: float | None) -> Batched:
         """Like `answer`; at the deadline, what the stages so far have seen.
 
         Args:
             frame: the image.
             deadline: event-loop time; None waits.
-
-        Returns:
-            The verdict, and whether the cascade came to its end.
 
         Raises:
             TimeoutError: at the deadline no stage had seen the frame.
@@ -115,11 +133,11 @@ class Batcher:
         self._news.set()
         try:
             async with asyncio.timeout_at(deadline):
-                return await waiting.answer, True
+                return Batched(await waiting.answer, True, waiting.queued_seconds)
         except TimeoutError:
             if waiting.so_far is None:
                 raise
-            return waiting.so_far, False
+            return Batched(waiting.so_far, False, waiting.queued_seconds)
         finally:
             waiting.answer.cancel()
             with suppress(ValueError):
@@ -163,10 +181,14 @@ class Batcher:
         live = self._slot.require()
         started = loop.time()
         for waiting in batch:
-            self._metrics.stage_seconds.labels("queue").observe(started - waiting.since)
+            waiting.queued_seconds = started - waiting.since
         self._metrics.batch_images.observe(len(batch))
         frames = [waiting.frame for waiting in batch]
-        answers = await loop.run_in_executor(self._thread, predict_each, live.engine, frames, _watch(batch))
+        self._busy_since = started
+        try:
+            answers = await loop.run_in_executor(self._thread, predict_each, live.engine, frames, _watch(batch))
+        finally:
+            self._busy_since = None
         for waiting, answer in zip(batch, answers, strict=True):
             if waiting.answer.done():  # its caller has gone
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol, runtime_checkable
 
@@ -39,6 +39,19 @@ class StagedEngine(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a version beside its engine.
+
+    Attributes:
+        created: when the version was made, aware, UTC.
+        reference: share of the version's own test frames in each bin of `drift.EDGES`; empty if not known.
+    """
+
+    created: datetime | None = None
+    reference: tuple[float, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LiveEngine:
     """An engine that has answered its warm-up frame.
@@ -48,12 +61,14 @@ class LiveEngine:
         version: the model version its verdicts name.
         policy: the exit policy its verdicts name.
         since: when it answered, aware, UTC.
+        facts: what else is known of the version.
     """
 
     engine: Engine
     version: str
     policy: str
     since: datetime
+    facts: Facts = field(default_factory=Facts)
 
 
 class EngineSlot:

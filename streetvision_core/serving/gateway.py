@@ -17,6 +17,7 @@ from streetvision_core.serving.log import LogWriter
 from streetvision_core.serving.metrics import Metrics
 
 GROUP_DIGITS: Final = 16
+_ANY: Final = Image(b"", "any", "")
 PARTIAL_MARGIN_SECONDS: Final = 0.1
 """Best evidence so far is asked for this long before the deadline, so that it still reaches the caller in time."""
 
@@ -62,6 +63,14 @@ class Gateway:
         """
         return self._backend.identity()
 
+    def check_open(self) -> None:
+        """Whether a query may come in: some model would answer it, or will in a moment.
+
+        Raises:
+            NotReadyError: none would.
+        """
+        self._backend.identity(_ANY)
+
     async def answer(
         self, images: Sequence[Image], deadline: float, origin: str, *, partial: bool = False
     ) -> list[Outcome]:
@@ -81,9 +90,9 @@ class Gateway:
             NotReadyError: there is no model.
             OverloadedError: there is no place for all of them.
         """
-        version, policy = self._backend.identity()
         received_at = datetime.now(UTC)
-        known = [await self._cache.get(CacheKey(image.sha256, version, policy)) for image in images]
+        keys = [CacheKey(image.sha256, *self._backend.identity(image)) for image in images]
+        known = [await self._cache.get(key) for key in keys]
         missing = [image for image, answer in zip(images, known, strict=True) if answer is None]
         self._metrics.cache_hits.inc(len(images) - len(missing))
         self._metrics.cache_misses.inc(len(missing))
@@ -123,7 +132,7 @@ class Gateway:
         if isinstance(answer, StreetVisionError):
             self._metrics.rejects.labels(type(answer).__name__).inc()
             return
-        self._metrics.observe_verdict(answer.verdict, fresh=not outcome.cached)
+        self._metrics.observe_answer(answer, fresh=not outcome.cached)
         group = f"{origin}-{image.sha256[:GROUP_DIGITS]}"
         self._log.offer(NewQuery(image.data, answer.verdict, answer.era, group, origin, received_at))
 

@@ -12,7 +12,6 @@ from streetvision_core.images.decode import decode_image
 from streetvision_core.serving.backend import Answer, Image
 from streetvision_core.serving.batching import Batcher
 from streetvision_core.serving.engine import EngineSlot
-from streetvision_core.serving.metrics import Metrics
 from streetvision_core.settings import Decode, Settings
 from streetvision_core.types import Era, Frame, Pixels
 
@@ -29,15 +28,14 @@ class LocalBackend:
         slot: the engine that serves.
         batcher: feeds it.
         settings: limits.
-        metrics: where decode times go.
     """
 
-    def __init__(self, slot: EngineSlot, batcher: Batcher, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, slot: EngineSlot, batcher: Batcher, settings: Settings) -> None:
         self._slot = slot
         self._batcher = batcher
-        self._decoder = _Decoder(settings.decode, settings.serving.frame_budget_pixels, metrics)
+        self._decoder = _Decoder(settings.decode, settings.serving.frame_budget_pixels)
 
-    def identity(self) -> tuple[str, str]:
+    def identity(self, image: Image | None = None) -> tuple[str, str]:
         """Model version and policy that would answer now."""
         live = self._slot.require()
         return live.version, live.policy
@@ -51,9 +49,11 @@ class LocalBackend:
             NotReadyError: there is no model.
             TimeoutError: at the deadline no stage had seen the image.
         """
-        async with self._decoder.frame(image, self._batcher) as frame:
-            verdict, complete = await self._batcher.answer_until(frame, deadline if partial else None)
-            return Answer(verdict, frame.width, frame.height, guess_era(frame.pixels), complete)
+        async with self._decoder.frame(image, self._batcher) as (frame, seconds):
+            done = await self._batcher.answer_until(frame, deadline if partial else None)
+            steps = {"decode": seconds, "queue": done.queued_seconds}
+            era = guess_era(frame.pixels)
+            return Answer(done.verdict, frame.width, frame.height, era, done.complete, steps)
 
     def close(self) -> None:
         """Ends the decoding threads."""
@@ -63,27 +63,26 @@ class LocalBackend:
 class _Decoder:
     """A decoded image is fifty times its bytes, so decoding waits while too many pixels are held."""
 
-    def __init__(self, limits: Decode, budget_pixels: int, metrics: Metrics) -> None:
+    def __init__(self, limits: Decode, budget_pixels: int) -> None:
         self._limits = limits
         self._budget = budget_pixels
-        self._metrics = metrics
         self._held = 0
         self._turn = asyncio.Semaphore(DECODE_THREADS)
         self._freed = asyncio.Event()
         self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
 
     @asynccontextmanager
-    async def frame(self, image: Image, batcher: Batcher) -> AsyncIterator[Frame]:
-        """The decoded image; its pixels count against the budget until the context is left."""
-        frame = await self._decode(image, batcher)
+    async def frame(self, image: Image, batcher: Batcher) -> AsyncIterator[tuple[Frame, float]]:
+        """The decoded image, and the seconds that took; its pixels count until the context is left."""
+        frame, seconds = await self._decode(image, batcher)
         pixels = frame.width * frame.height
         try:
-            yield frame
+            yield frame, seconds
         finally:
             self._held -= pixels
             self._freed.set()
 
-    async def _decode(self, image: Image, batcher: Batcher) -> Frame:
+    async def _decode(self, image: Image, batcher: Batcher) -> tuple[Frame, float]:
         loop = asyncio.get_running_loop()
         with batcher.expecting():
             async with self._turn:
@@ -93,8 +92,7 @@ class _Decoder:
                 started = loop.time()
                 frame = await loop.run_in_executor(self._threads, decode_image, image.data, image.name, self._limits)
                 self._held += frame.width * frame.height
-        self._metrics.stage_seconds.labels("decode").observe(loop.time() - started)
-        return frame
+        return frame, loop.time() - started
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

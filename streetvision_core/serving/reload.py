@@ -10,13 +10,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
 
 from streetvision_core.registry.versions import ModelVersion, Registry
-from streetvision_core.serving.engine import Engine, EngineSlot, LiveEngine, warm_up
-from streetvision_core.serving.metrics import Metrics
+from streetvision_core.serving.engine import Engine, EngineSlot, Facts, LiveEngine, warm_up
+from streetvision_core.serving.model_metrics import ModelMetrics
 
 MAX_PAUSE_SECONDS: Final = 60.0
 _log = structlog.get_logger(__name__)
@@ -31,6 +32,10 @@ class Champions(Protocol):
 
     def load(self, name: str) -> Engine:
         """The engine of a version, its files checked."""
+        ...
+
+    def facts(self, name: str) -> Facts:
+        """What else is known of a version."""
         ...
 
 
@@ -58,6 +63,10 @@ class RegistryChampions:
         """
         return self._load(self._registry.get(name))
 
+    def facts(self, name: str) -> Facts:
+        """What else is known of a version."""
+        return Facts(self._registry.get(name, check=False).created_at)
+
 
 class Watcher:
     """Keeps the slot filled with the champion.
@@ -69,7 +78,7 @@ class Watcher:
         metrics: counts attempts by outcome: `loaded`, `failed`, `unreadable`.
     """
 
-    def __init__(self, champions: Champions, slot: EngineSlot, seconds: float, metrics: Metrics) -> None:
+    def __init__(self, champions: Champions, slot: EngineSlot, seconds: float, metrics: ModelMetrics) -> None:
         self._champions = champions
         self._slot = slot
         self._seconds = seconds
@@ -112,7 +121,7 @@ class Watcher:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _load(self, name: str) -> LiveEngine:
-        return warm_up(self._champions.load(name))
+        return replace(warm_up(self._champions.load(name)), facts=self._champions.facts(name))
 
     def _note_failure(self, name: str, error: Exception) -> None:
         self._pause = min(2 * self._pause, MAX_PAUSE_SECONDS) if name == self._failed else self._seconds

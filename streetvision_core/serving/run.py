@@ -1,13 +1,18 @@
-"""`streetvision serve`: the registry's champion behind uvicorn, until a signal says stop."""
+"""`streetvision serve`: gateway and model server as two processes, together in one command or each on its own."""
 
 from __future__ import annotations
 
 import math
+import os
+import signal
 import socket
+import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -18,13 +23,21 @@ from starlette.applications import Starlette
 from streetvision_core.errors import ServingError
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.registry.versions import ModelVersion, open_registry
-from streetvision_core.serving.app import create_app
+from streetvision_core.serving._line import UNIX, address_parts
 from streetvision_core.serving.engine import Engine
+from streetvision_core.serving.fleet import Fleet
+from streetvision_core.serving.gateway_app import create_gateway_app
+from streetvision_core.serving.metrics import Metrics
+from streetvision_core.serving.model_app import create_model_app
+from streetvision_core.serving.model_metrics import FleetMetrics
 from streetvision_core.serving.reload import RegistryChampions
+from streetvision_core.serving.servers import ServerSpec, parse_specs, read_specs
+from streetvision_core.serving.supervisor import Child, end_with_parent
 from streetvision_core.settings import Settings
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
+MODEL_ADDRESS: Final = "http://127.0.0.1:8101"
 MAX_CONNECTIONS: Final = 1024
 """Beyond the queue, which answers 429, this bounds callers that connect and say nothing."""
 
@@ -32,28 +45,92 @@ Load = Callable[[ModelVersion], Engine]
 _log = structlog.get_logger(__name__)
 
 
-def serve(settings: Settings, host: str = HOST, port: int = PORT, load: Load | None = None) -> None:
-    """Serves the champion until SIGTERM or Ctrl-C; then answers what it holds, writes the log and returns.
+def serve(
+    settings: Settings,
+    host: str = HOST,
+    port: int = PORT,
+    models: Sequence[ServerSpec] = (),
+    models_file: Path | None = None,
+    command: Sequence[str] | None = None,
+) -> None:
+    """Serves until SIGTERM or Ctrl-C; then answers what it holds, writes the log and returns.
 
     Args:
         settings: where the workspace lies, and all limits.
         host: address to listen on; `0.0.0.0` for every network.
         port: 0 takes a free one; it is logged.
+        models: model servers that run elsewhere; without them, and without a file, a model server is started.
+        models_file: names them, and may change while we run.
+        command: starts a model server that listens on the address added at its end; ours if None.
+
+    Raises:
+        ServingError: the address cannot be listened on, or the list of model servers cannot be used.
+    """
+    listener = _listen(host, port)
+    with listener, gateway_app(settings, models, models_file, command) as app:
+        _log.info("listening", url=_url(listener))
+        _Server(_config(app, settings.serving.drain_seconds)).run(sockets=[listener])
+    _log.info("stopped")
+
+
+@contextmanager
+def gateway_app(
+    settings: Settings,
+    models: Sequence[ServerSpec] = (),
+    models_file: Path | None = None,
+    command: Sequence[str] | None = None,
+    log: bool = True,
+) -> Iterator[Starlette]:
+    """The gateway's application; the model servers it starts live as long as it runs.
+
+    Args:
+        settings: as for `serve`.
+        models: as for `serve`.
+        models_file: as for `serve`.
+        command: as for `serve`.
+        log: whether answers are written into the workspace's query log.
+    """
+    metrics = Metrics()
+    fleet_metrics = FleetMetrics(metrics.registry)
+    queries = QueryLog(settings.paths.resolve("data") / "queries") if log else None
+    with tempfile.TemporaryDirectory(prefix="streetvision-") as folder:
+        specs = read_specs(models_file) if models_file else tuple(models)
+        own = not specs
+        if own:
+            specs = parse_specs([f"{UNIX}{folder}/{i}" for i in range(settings.serving.model_processes)])
+        fleet = Fleet(specs, settings.serving, fleet_metrics, models_file)
+        start = command or model_command()
+        children = [Child([*start, s.spec.url], settings, s, fleet_metrics) for s in fleet.servers] if own else []
+        yield create_gateway_app(fleet, settings, metrics, queries, sides=(fleet, *children))
+
+
+def model_command() -> list[str]:
+    """Starts a model server on the address added at its end."""
+    return [sys.executable, "-m", "streetvision_core", "serve", "--role", "model", "--supervised", "--listen"]
+
+
+def serve_model(
+    settings: Settings, address: str = MODEL_ADDRESS, load: Load | None = None, supervised: bool = False
+) -> None:
+    """Serves the champion to gateways until SIGTERM or Ctrl-C.
+
+    Args:
+        settings: where the workspace lies, and all limits.
+        address: `unix:/path/to/socket` or `http://host:port`; it has no keys, so never a public one.
         load: makes an engine of a version; the cascade of this profile if None.
+        supervised: also end when standard input closes.
 
     Raises:
         ServingError: the address cannot be listened on.
     """
-    data = settings.paths.resolve("data")
     champions = RegistryChampions(open_registry(settings), load or cascade_loader(settings))
-    app = create_app(None, settings, QueryLog(data / "queries"), champions)
-    listener = _listen(host, port)
-    drain = math.ceil(settings.serving.drain_seconds)
-    address, bound = listener.getsockname()[:2]
-    _log.info("listening", url=f"http://{address}:{bound}/", champion=champions.name() or "none yet")
-    with listener:
-        _Server(_config(app, drain)).run(sockets=[listener])
-    _log.info("stopped")
+    with _listen_at(address) as listener:
+        server = _Server(_config(create_model_app(None, settings, champions), settings.serving.drain_seconds))
+        if supervised:
+            end = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+            threading.Thread(target=end_with_parent, args=(end,), name="parent", daemon=True).start()
+        _log.info("model server listens", address=address, champion=champions.name() or "none yet")
+        server.run(sockets=[listener])
 
 
 @contextmanager
@@ -70,20 +147,19 @@ def in_background(app: Starlette, host: str = HOST, port: int = 0) -> Iterator[s
     server = _Server(_config(app, drain_seconds=5))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server", daemon=True)
     with listener:
-        address, bound = listener.getsockname()[:2]
         thread.start()
         try:
             while not server.started:
                 if not thread.is_alive():
                     raise ServingError("an application that does not start", "one that does", "look into the log")
                 time.sleep(0.005)
-            yield f"http://{address}:{bound}"
+            yield _url(listener).rstrip("/")
         finally:
             server.should_exit = True
             thread.join()
 
 
-def _config(app: Starlette, drain_seconds: int) -> uvicorn.Config:
+def _config(app: Starlette, drain_seconds: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         log_config=None,
@@ -92,7 +168,7 @@ def _config(app: Starlette, drain_seconds: int) -> uvicorn.Config:
         ws="none",
         lifespan="on",
         limit_concurrency=MAX_CONNECTIONS,
-        timeout_graceful_shutdown=drain_seconds,
+        timeout_graceful_shutdown=math.ceil(drain_seconds),
     )
 
 
@@ -103,6 +179,27 @@ class _Server(uvicorn.Server):
         """The first signal stops gracefully, a second one at once."""
         self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def _listen_at(address: str) -> socket.socket:
+    """A listening socket for gateways."""
+    path, host, port = address_parts(address)
+    if path is None:
+        return _listen(host, port)
+    try:
+        Path(path).unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        Path(path).chmod(0o600)
+        listener.listen(MAX_CONNECTIONS)
+        return listener
+    except OSError as error:
+        raise ServingError(
+            got=f"{path}, which cannot be listened on ({error})",
+            allowed="a path of at most 107 bytes in a folder that can be written",
+            action="choose another --listen",
+            path=path,
+        ) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -118,6 +215,11 @@ def _listen(host: str, port: int) -> socket.socket:
             host=host,
             port=port,
         ) from error
+
+
+def _url(listener: socket.socket) -> str:
+    address, port = listener.getsockname()[:2]
+    return f"http://{address}:{port}/"
 
 
 def cascade_loader(settings: Settings) -> Load:

@@ -1,4 +1,4 @@
-"""`serve` as a process of its own: what an operator starts and stops."""
+"""`serve` as an operator starts and stops it: a gateway process and its model server process."""
 
 import os
 import re
@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -18,16 +20,33 @@ from streetvision_core.registry.versions import Registry
 from streetvision_core.serving.run import serve
 from streetvision_core.settings import load_settings
 
-PROGRAM = """
-from streetvision_core.serving.run import serve
+MODEL = """
+import sys
+from streetvision_core.serving.run import serve_model
 from streetvision_core.serving.stub import StubEngine
-from streetvision_core.settings import load_settings
-serve(load_settings(), port=0, load=lambda version: StubEngine(version.name, seconds_per_image=0.01))
+from streetvision_core.settings import Settings
+settings = Settings.model_validate_json(sys.stdin.readline())
+serve_model(settings, sys.argv[1], lambda version: StubEngine(version.name, seconds_per_image=0.01), supervised=True)
 """
+PROGRAM = f"""
+import sys
+from streetvision_core.serving.run import serve
+from streetvision_core.settings import load_settings
+serve(load_settings(), port=0, command=[sys.executable, "-u", "-c", {MODEL!r}])
+"""
+GATEWAY_BYTES = 150e6
+"""The budget of DESIGN.md, section 5."""
 
 
 def picture(value):
     return encode_jpeg(np.full((32, 48, 3), value, np.uint8))
+
+
+def wait_until(condition, seconds=60):
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "waited in vain"
+        time.sleep(0.02)
 
 
 class Process:
@@ -37,7 +56,15 @@ class Process:
         registry = Registry(home / "data" / "models")
         self.champion = registry.create({"head.json": b"{}"}, {}).name
         registry.install_first(self.champion, by="a test")
-        environment = {**os.environ, "SV_PATHS__HOME": str(home), "SV_PROFILE": "embedded", "NO_COLOR": "1"}
+        environment = {
+            **os.environ,
+            "SV_PATHS__HOME": str(home),
+            "SV_PROFILE": "embedded",
+            "SV_SERVING__LOOK_SECONDS": "0.1",
+            "SV_SERVING__CACHE_ENTRIES": "0",
+            "SV_SERVING__DEADLINE_SECONDS": "60",  # a crowded machine takes long to start a process
+            "NO_COLOR": "1",
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -52,12 +79,26 @@ class Process:
         raise AssertionError("".join(self.lines))
 
     def answer(self, value):
-        for _ in range(200):
+        for _ in range(2000):
             response = httpx.post(f"{self.url}/v1/predict", content=picture(value), trust_env=False)
             if response.status_code != 503:
                 return response.json()
             time.sleep(0.05)
         raise AssertionError("never ready")
+
+    def model(self):
+        """Process id of the model server."""
+        pid = str(self.process.pid)
+        found = subprocess.run(["pgrep", "-P", pid], capture_output=True, text=True, check=False)
+        return int(found.stdout.split()[0]) if found.stdout else None
+
+    def metric(self, pattern):
+        text = httpx.get(f"{self.url}/metrics", trust_env=False).text
+        return float(re.search(rf"^{pattern} (\S+)", text, re.MULTILINE).group(1))
+
+    def resident_bytes(self):
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1))
 
     def stop(self, how):
         self.process.send_signal(how)
@@ -73,30 +114,43 @@ def process(tmp_path):
     started.process.communicate()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_serve__says_where_it_listens_and_stops_gracefully(process, tmp_path, how):
-    answers = [process.answer(10 * i) for i in range(12)]
-    code, output = process.stop(how)
+def test_serve__survives_its_model_server_and_stops_gracefully(process, tmp_path):
+    first = [process.answer(10 * i) for i in range(20)]
+    expected = {10 * i: answer["p_roadwork"] for i, answer in enumerate(first)}
+    assert process.resident_bytes() < GATEWAY_BYTES
+    with pytest.raises(ServingError, match="choose another --port"):
+        serve(load_settings(), port=int(process.url.rsplit(":", 1)[1]))
+    model, outcomes = process.model(), []
+
+    def ask(value):
+        response = httpx.post(f"{process.url}/v1/predict", content=picture(value), trust_env=False, timeout=90)
+        outcomes.append((response.status_code, response.json().get("p_roadwork") == expected[value]))
+
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(ask, value) for value in expected for _ in range(3)]
+        wait_until(lambda: len(outcomes) > 10)
+        os.kill(model, signal.SIGKILL)
+        for job in jobs:
+            job.result()
+    assert outcomes == [(200, True)] * 60
+    assert process.metric(r'sv_model_server_restarts_total\{server="[^"]*"\}') == 1
+    assert process.model() not in (None, model)
+    code, output = process.stop(signal.SIGTERM)
     assert code == 0, output
-    assert process.champion in output.splitlines()[0]
     assert "stopped" in output.splitlines()[-1]
-    assert {a["model_version"] for a in answers} == {process.champion}
+    assert {a["model_version"] for a in first} == {process.champion}
     with QueryLog(tmp_path / "data" / "queries") as log:
-        assert [r.sha256 for r in log.rows()] == [a["sha256"] for a in answers]
+        rows = log.rows()
+    assert [r.sha256 for r in rows][:20] == [a["sha256"] for a in first]
+    assert len(rows) == 80
 
 
-def test_serve__killed_hard_loses_nothing_it_counted_as_written(process, tmp_path):
+def test_serve__killed_hard_loses_nothing_it_counted_as_written_and_leaves_nobody_behind(process, tmp_path):
     for i in range(12):
         process.answer(10 * i)
-    metrics = httpx.get(f"{process.url}/metrics", trust_env=False).text
-    written = float(re.search(r"^sv_log_written_total (\S+)", metrics, re.MULTILINE).group(1))
+    written, model = process.metric("sv_log_written_total"), process.model()
     process.stop(signal.SIGKILL)
     with QueryLog(tmp_path / "data" / "queries") as log:
         assert log.counts().queries >= written
         assert log.check().ok
-
-
-def test_serve__port_in_use_is_named(process):
-    port = int(process.url.rsplit(":", 1)[1])
-    with pytest.raises(ServingError, match="choose another --port"):
-        serve(load_settings(), port=port)
+    wait_until(lambda: not Path(f"/proc/{model}").exists())

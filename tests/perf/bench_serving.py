@@ -87,7 +87,7 @@ def build_app(kind: str) -> Any:
     )
 
     class Instant:
-        def identity(self) -> tuple[str, str]:
+        def identity(self, image: Image | None = None) -> tuple[str, str]:
             return "v1", "stub"
 
         async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:

@@ -20,6 +20,7 @@ STATUS: Final[dict[type[StreetVisionError], int]] = {
     errors.OverloadedError: 429,
     errors.NotReadyError: 503,
     errors.DeadlineError: 503,
+    errors.ModelServerError: 503,
     errors.EngineError: 500,
 }
 """Anything else is our own fault: 500."""

@@ -13,17 +13,16 @@ from starlette.responses import Response
 
 from streetvision_core.errors import EngineError, RequestError, StreetVisionError
 from streetvision_core.serving.admission import ByteBudget
-from streetvision_core.serving.gateway import Gateway, Outcome
+from streetvision_core.serving.gateway import Gateway
 from streetvision_core.serving.metrics import Metrics
 from streetvision_core.serving.protocols._answers import error_response, outcome_response
-from streetvision_core.serving.protocols._body import Images, read_images
+from streetvision_core.serving.protocols._body import read_images
+from streetvision_core.serving.protocols._connection import GONE, while_connected
 from streetvision_core.settings import Settings
 
 PROTOCOL: Final = "http"
 DEADLINE_HEADER: Final = "x-deadline-seconds"
 _SWITCHES: Final = {"": False, "false": False, "0": False, "true": True, "1": True}
-_CLIENT_GONE: Final = 499
-"""The status nginx logs for a caller that hung up; nobody receives it."""
 _log = structlog.get_logger(__name__)
 
 
@@ -66,36 +65,17 @@ class HttpProtocol:
             return error_response(EngineError("an error of the server", "an answer", "look into the server's log"))
 
     async def _predict(self, request: Request, started: float) -> Response:
-        self._gateway.check_ready()
+        self._gateway.check_open()
         evidence = _read_switch(request, "evidence")
         deadline = started + _read_deadline(request, self._settings.serving.deadline_seconds)
         with self._bytes.reserve() as held:
             images = await read_images(request, self._settings, held)
-            outcomes = await self._while_connected(request, images, deadline)
+            outcomes = await while_connected(request, self._gateway.answer(images.items, deadline, PROTOCOL))
         return self._gone() if outcomes is None else outcome_response(outcomes, images.many, evidence)
-
-    async def _while_connected(self, request: Request, images: Images, deadline: float) -> list[Outcome] | None:
-        """The outcomes, or None if the caller hung up first; the work is given up then."""
-        work = asyncio.ensure_future(self._gateway.answer(images.items, deadline, PROTOCOL))
-        gone = asyncio.ensure_future(_until_disconnected(request))
-        try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-            return work.result() if work.done() else None
-        finally:
-            for task in (work, gone):
-                if not task.done():
-                    task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
 
     def _gone(self) -> Response:
         self._metrics.rejects.labels("client-gone").inc()
-        return Response(status_code=_CLIENT_GONE)
-
-
-async def _until_disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        return GONE
 
 
 def _read_switch(request: Request, name: str) -> bool:

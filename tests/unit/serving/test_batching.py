@@ -8,7 +8,7 @@ import pytest
 from streetvision_core.errors import EngineError, NotReadyError
 from streetvision_core.serving.batching import Batcher
 from streetvision_core.serving.engine import EngineSlot, LiveEngine, warm_up
-from streetvision_core.serving.metrics import Metrics
+from streetvision_core.serving.model_metrics import ModelMetrics
 from streetvision_core.serving.stub import StubEngine
 from streetvision_core.types import Frame
 
@@ -40,7 +40,7 @@ def run(scenario, engine=None, max_images=4, wait_seconds=0.2):
         if engine is not None:
             slot.current = warm_up(engine)
             getattr(engine, "batches", []).clear()
-        batcher = Batcher(slot, max_images, wait_seconds, Metrics())
+        batcher = Batcher(slot, max_images, wait_seconds, ModelMetrics())
         batcher.start()
         try:
             return await scenario(batcher, slot)
@@ -249,9 +249,9 @@ def test_answer_until__best_evidence_so_far_at_the_deadline():
         engine.gate.set()
         return told, await batcher.answer_until(first, loop.time() + 5)
 
-    (hurried, complete), (whole, whole_complete) = run(scenario, engine)
-    assert (hurried.model_version, complete) == ("half", False)
-    assert (whole.model_version, whole_complete) == ("gated", True)
+    hurried, whole = run(scenario, engine)
+    assert (hurried.verdict.model_version, hurried.complete) == ("half", False)
+    assert (whole.verdict.model_version, whole.complete) == ("gated", True)
 
 
 def test_answer__a_frame_nobody_waits_for_is_left_out_of_the_later_stages():

@@ -12,7 +12,7 @@ from streetvision_core.serving.backend import Image
 from streetvision_core.serving.batching import Batcher
 from streetvision_core.serving.engine import EngineSlot, warm_up
 from streetvision_core.serving.local import LocalBackend, guess_era
-from streetvision_core.serving.metrics import Metrics
+from streetvision_core.serving.model_metrics import ModelMetrics
 from streetvision_core.serving.stub import StubEngine
 from streetvision_core.settings import load_settings
 
@@ -26,11 +26,11 @@ def run(scenario, engine=None, **serving):
     async def main():
         settings = load_settings()
         settings = settings.model_copy(update={"serving": settings.serving.model_copy(update=serving)})
-        slot, metrics = EngineSlot(), Metrics()
+        slot = EngineSlot()
         slot.current = warm_up(engine or StubEngine())
-        batcher = Batcher(slot, 8, 0.005, metrics)
+        batcher = Batcher(slot, 8, 0.005, ModelMetrics())
         batcher.start()
-        backend = LocalBackend(slot, batcher, settings, metrics)
+        backend = LocalBackend(slot, batcher, settings)
         try:
             return await scenario(backend)
         finally:

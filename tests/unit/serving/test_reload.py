@@ -6,7 +6,7 @@ import pytest
 from streetvision_core.registry.decision import Override
 from streetvision_core.registry.versions import Registry
 from streetvision_core.serving.engine import EngineSlot, warm_up
-from streetvision_core.serving.metrics import Metrics
+from streetvision_core.serving.model_metrics import ModelMetrics
 from streetvision_core.serving.reload import RegistryChampions, Watcher
 from streetvision_core.serving.stub import StubEngine
 
@@ -18,7 +18,7 @@ class World:
         self.registry = Registry(root)
         self.broken = set()
         self.loads = []
-        self.metrics = Metrics()
+        self.metrics = ModelMetrics()
         self.slot = EngineSlot(self.metrics.observe_swap)
         self.champions = RegistryChampions(self.registry, self.load)
         self.watcher = Watcher(self.champions, self.slot, seconds, self.metrics)
@@ -62,7 +62,12 @@ def test_look__loads_the_champion_once_and_follows_promotion_and_rollback(world)
     world.registry.rollback("a test", "to see it go back")
     assert world.look() == first
     assert world.loads == [first, second, first]
-    assert world.metrics.registry.get_sample_value("sv_model_info", {"version": first, "policy": "stub"}) == 1
+    assert (
+        world.metrics.registry.get_sample_value(
+            "sv_model_info", {"server": "local", "version": first, "policy": "stub"}
+        )
+        == 1
+    )
     assert world.metrics.registry.get_sample_value("sv_model_info", {"version": second, "policy": "stub"}) is None
 
 

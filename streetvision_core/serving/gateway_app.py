@@ -1,0 +1,159 @@
+"""The gateway as an ASGI application: protocols, admission, cache, log. It knows no model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from streetvision_core.errors import StreetVisionError
+from streetvision_core.mining.querylog import QueryLog
+from streetvision_core.serving.admission import Places
+from streetvision_core.serving.backend import Backend
+from streetvision_core.serving.cache import MemoryCache, VerdictCache
+from streetvision_core.serving.gateway import Gateway
+from streetvision_core.serving.log import LogWriter
+from streetvision_core.serving.metrics import CONTENT_TYPE, Metrics
+from streetvision_core.serving.page import page_response
+from streetvision_core.serving.protocols._answers import error_response, json_response
+from streetvision_core.serving.protocols.http import HttpProtocol
+from streetvision_core.serving.protocols.openapi import describe
+from streetvision_core.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+
+class Side(Protocol):
+    """Something that lives as long as the application does."""
+
+    async def start(self) -> None:
+        """Begins; must not wait for what takes long."""
+        ...
+
+    async def stop(self) -> None:
+        """Ends."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """A protocol's part of the application.
+
+    Attributes:
+        routes: its paths.
+        sides: what it needs running.
+    """
+
+    routes: Sequence[BaseRoute]
+    sides: Sequence[Side] = ()
+
+
+Mount = Callable[[Gateway, Settings, Metrics], Mounted]
+"""Makes a protocol that answers through the gateway."""
+
+
+def mount_http(gateway: Gateway, settings: Settings, metrics: Metrics) -> Mounted:
+    """Plain HTTP with its description and its page."""
+    http = HttpProtocol(gateway, settings, metrics)
+    document = describe()
+
+    async def openapi(_: Request) -> Response:
+        return json_response(document)
+
+    async def page(_: Request) -> Response:
+        return page_response()
+
+    return Mounted(
+        [Route("/v1/predict", http.predict, methods=["POST"]), Route("/openapi.json", openapi), Route("/", page)]
+    )
+
+
+MOUNTS: Final[tuple[Mount, ...]] = (mount_http,)
+
+
+def create_gateway_app(
+    backend: Backend,
+    settings: Settings,
+    metrics: Metrics,
+    log: QueryLog | None = None,
+    cache: VerdictCache | None = None,
+    sides: Sequence[Side] = (),
+    mounts: Sequence[Mount] = MOUNTS,
+) -> Starlette:
+    """A gateway.
+
+    Args:
+        backend: where answers come from.
+        settings: limits.
+        metrics: counts everything.
+        log: where answers are written; closed when the application stops. None keeps no log.
+        cache: answers from before; an in-process cache if None.
+        sides: started in this order with the application, stopped in the other.
+        mounts: the protocols.
+
+    Returns:
+        An ASGI application; its state holds `metrics` and `gateway`.
+    """
+    serving = settings.serving
+    places = Places(serving.queue_images)
+    metrics.queue_depth.set_function(lambda: places.used)
+    writer = LogWriter(log, serving, metrics)
+    gateway = Gateway(
+        backend, cache or MemoryCache(serving.cache_entries, serving.cache_seconds), writer, places, metrics
+    )
+    mounted = [mount(gateway, settings, metrics) for mount in mounts]
+    running = [*sides, *(side for part in mounted for side in part.sides)]
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        writer.start()
+        for side in running:
+            await side.start()
+        yield
+        for side in reversed(running):
+            await side.stop()
+        if not await asyncio.to_thread(writer.stop, serving.drain_seconds):
+            _log.error("query log not drained in time; the rest is lost and counted")
+
+    routes = [*_health(gateway, metrics), *(route for part in mounted for route in part.routes)]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _plain_error})
+    app.state.metrics, app.state.gateway = metrics, gateway
+    return app
+
+
+def _health(gateway: Gateway, metrics: Metrics) -> list[Route]:
+    async def ready(_: Request) -> Response:
+        try:
+            version, policy = gateway.check_ready()
+        except StreetVisionError as error:
+            return error_response(error)
+        return json_response({"status": "ready", "model_version": version, "policy": policy})
+
+    async def live(_: Request) -> Response:
+        return json_response({"status": "live"})
+
+    async def show_metrics(_: Request) -> Response:
+        return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
+
+    return [Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", show_metrics)]
+
+
+async def _plain_error(_: Request, error: Exception) -> Response:
+    """What the router itself refuses, in the same form as everything else."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    body = {
+        "error": "NoSuchPathError" if status == 404 else "MethodError",
+        "got": f"HTTP {status}",
+        "allowed": "the paths and methods of /openapi.json",
+        "do": "POST an image to /v1/predict",
+    }
+    return json_response(body, status, dict(getattr(error, "headers", None) or {}))

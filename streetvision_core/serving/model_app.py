@@ -1,0 +1,123 @@
+"""The model server: encoded images in, answers out, for gateways only. It knows no protocol, no key and no log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from streetvision_core.errors import EngineError, ImageTooLargeError, StreetVisionError
+from streetvision_core.serving import wire
+from streetvision_core.serving.admission import Places
+from streetvision_core.serving.engine import Engine
+from streetvision_core.serving.gateway import deadline_passed
+from streetvision_core.serving.metrics import CONTENT_TYPE
+from streetvision_core.serving.model_metrics import ModelMetrics
+from streetvision_core.serving.model_side import ModelSide
+from streetvision_core.serving.protocols._answers import json_response, status_of
+from streetvision_core.serving.protocols._connection import GONE, while_connected
+from streetvision_core.serving.reload import Champions
+from streetvision_core.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+
+def create_model_app(engine: Engine | None, settings: Settings, champions: Champions | None = None) -> Starlette:
+    """A model server.
+
+    Args:
+        engine: answers from the start; None waits for `champions` to name one.
+        settings: limits.
+        champions: asked every few seconds which version ought to serve; None keeps `engine`.
+
+    Returns:
+        An ASGI application; its state holds `metrics`.
+    """
+    metrics = ModelMetrics()
+    side = ModelSide(engine, settings, metrics, champions)
+    handler = _Handler(side, settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await side.start()
+        yield
+        await side.stop()
+
+    routes = [
+        Route(wire.ANSWER_PATH, handler.answer, methods=["POST"]),
+        Route(wire.STATUS_PATH, handler.status),
+        Route("/metrics", handler.metrics),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.metrics = metrics
+    return app
+
+
+class _Handler:
+    """The endpoints."""
+
+    def __init__(self, side: ModelSide, settings: Settings, metrics: ModelMetrics) -> None:
+        self._side = side
+        self._max_bytes = settings.decode.max_bytes
+        self._places = Places(settings.serving.queue_images)
+        self._metrics = metrics
+        metrics.model_queue_depth.set_function(lambda: self._places.used)
+
+    async def answer(self, request: Request) -> Response:
+        """Answers one image; an image whose caller hangs up is given up."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            with self._places.take(1):
+                self._check_size(request)
+                image, seconds, partial = wire.image_of(await request.body(), request.headers)
+                deadline = None if seconds is None else started + seconds
+                work = self._side.backend.answer(image, deadline, partial)
+                answer = await while_connected(request, work)
+        except ClientDisconnect:
+            return GONE
+        except TimeoutError:
+            return _error(deadline_passed(self._places.retry()))
+        except StreetVisionError as error:
+            return _error(error)
+        except Exception:
+            _log.exception("request failed")
+            return _error(EngineError("an error of the model server", "an answer", "look into its log"))
+        if answer is None:
+            return GONE
+        self._places.learn(answer.verdict.seconds)
+        return json_response(wire.answer_to_dict(answer))
+
+    async def status(self, _: Request) -> Response:
+        """What serves, or why nothing does."""
+        try:
+            live = self._side.live()
+        except StreetVisionError as error:
+            return json_response(wire.error_to_dict(error), 503)
+        status = wire.Status(
+            live.version, live.policy, live.since, live.facts.created, self._places.used, live.facts.reference
+        )
+        return json_response(status.to_dict())
+
+    async def metrics(self, _: Request) -> Response:
+        """The model server's own metrics."""
+        return Response(self._metrics.render(), headers={"content-type": CONTENT_TYPE})
+
+    def _check_size(self, request: Request) -> None:
+        declared = request.headers.get("content-length", "")
+        if not declared.isdigit() or int(declared) > self._max_bytes:
+            raise ImageTooLargeError(
+                got=f"a body of {declared or 'unknown'} bytes",
+                allowed=f"at most {self._max_bytes} bytes, declared (decode.max_bytes)",
+                action="let the gateway and the model server have the same settings",
+            )
+
+
+def _error(error: StreetVisionError) -> Response:
+    return json_response(wire.error_to_dict(error), status_of(error))
