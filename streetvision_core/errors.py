@@ -148,6 +148,18 @@ class EngineError(ServingError):
     """The model failed on a frame, or gave no usable answer."""
 
 
+class AccessError(ServingError):
+    """A request without a valid API key."""
+
+
+class RateLimitError(OverloadedError):
+    """A key has sent more than its share; `data["retry_after_seconds"]` says when to come again."""
+
+
+class KeyFileError(ServingError):
+    """The file of API keys, or a change of it, is not as it should be."""
+
+
 class ModelServerError(ServingError):
     """A model server cannot be reached, or its answer makes no sense."""
 

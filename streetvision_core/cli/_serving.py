@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
         epilog="Examples:  streetvision serve   ·   streetvision serve --role model --listen http://127.0.0.1:8101"
         "   ·   streetvision serve --role gateway --model http://127.0.0.1:8101=9 --model http://127.0.0.1:8102=1"
     )(serve)
+    app.add_typer(keys_app, name="keys")
     app.command(epilog="Examples:  streetvision replay photos/   ·   streetvision replay rendered --limit 50 --json")(
         replay
     )
@@ -97,6 +98,50 @@ def _make_champion(settings: str) -> None:
     from streetvision_core.settings import Settings
 
     tasks.ensure_champion(tasks.Day(Settings.model_validate_json(settings), datetime.now(UTC).date()))
+
+
+keys_app = typer.Typer(
+    help="API keys of the HTTP server: kept as hashes in data/keys.json.",
+    epilog="Examples:  streetvision keys add alice   ·   streetvision keys list   ·   streetvision keys revoke alice",
+    no_args_is_help=True,
+)
+
+
+@keys_app.command("add", epilog="Example:  streetvision keys add alice --rate 5")
+def add_key(
+    name: Annotated[str, typer.Argument(help="Who gets it.")],
+    rate: Annotated[float | None, typer.Option(help="Requests a second; empty: the server's default.")] = None,
+    profile: Profile = "",
+) -> None:
+    """Makes a key and prints it; it is shown this once."""
+    from streetvision_core.serving.keys import open_keys
+    from streetvision_core.settings import load_settings
+
+    typer.echo(open_keys(load_settings(profile or None)).add(name, rate))
+
+
+@keys_app.command("list", epilog="Example:  streetvision keys list --json")
+def list_keys(profile: Profile = "", as_json: Json = False) -> None:
+    """Says which keys there are."""
+    from streetvision_core.serving.keys import open_keys
+    from streetvision_core.settings import load_settings
+
+    keys = [key.to_dict() for key in open_keys(load_settings(profile or None)).list()]
+    if as_json:
+        emit(keys)
+    for key in () if as_json else keys:
+        rate = f"{key['requests_per_second']:g} a second" if key["requests_per_second"] else "the default rate"
+        say(f"{key['name']:20} {rate}, {'revoked ' + key['revoked'] if key['revoked'] else 'valid'}")
+
+
+@keys_app.command("revoke", epilog="Example:  streetvision keys revoke alice")
+def revoke_key(name: Annotated[str, typer.Argument(help="Whose.")], profile: Profile = "") -> None:
+    """Refuses a key from now on, in running servers too."""
+    from streetvision_core.serving.keys import open_keys
+    from streetvision_core.settings import load_settings
+
+    open_keys(load_settings(profile or None)).revoke(name)
+    say(f"{name}: revoked")
 
 
 def replay(

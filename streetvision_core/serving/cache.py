@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 from cachetools import TTLCache
 
 from streetvision_core.serving.backend import Answer
+from streetvision_core.serving.metrics import Metrics
+from streetvision_core.settings import ServingSettings
 
 
 class CacheKey(NamedTuple):
@@ -28,6 +30,28 @@ class VerdictCache(Protocol):
         """Keeps an answer."""
         ...
 
+    async def start(self) -> None:
+        """Begins, with the server."""
+        ...
+
+    async def stop(self) -> None:
+        """Ends, with the server."""
+        ...
+
+
+def open_cache(settings: ServingSettings, metrics: Metrics) -> VerdictCache:
+    """The cache that the settings name.
+
+    Raises:
+        MissingExtraError: it needs redis-py.
+        ServingError: its URL cannot be used.
+    """
+    if settings.cache_url is None:
+        return MemoryCache(settings.cache_entries, settings.cache_seconds)
+    from streetvision_core.serving.cache_redis import RedisCache  # needs the extra `ops`
+
+    return RedisCache(settings.cache_url, settings.cache_seconds, metrics)
+
 
 class MemoryCache:
     """In this process: the least recently used entry goes first, and every entry after `seconds`.
@@ -48,3 +72,9 @@ class MemoryCache:
         """Keeps an answer."""
         if self._answers.maxsize >= 1:
             self._answers[key] = answer
+
+    async def start(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        """Nothing to do."""

@@ -11,16 +11,19 @@ from typing import Final, Protocol
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from streetvision_core.errors import StreetVisionError
 from streetvision_core.mining.querylog import QueryLog
+from streetvision_core.serving.access import Access
 from streetvision_core.serving.admission import Places
 from streetvision_core.serving.backend import Backend
-from streetvision_core.serving.cache import MemoryCache, VerdictCache
+from streetvision_core.serving.cache import VerdictCache, open_cache
 from streetvision_core.serving.gateway import Gateway
+from streetvision_core.serving.keys import KeyFile
 from streetvision_core.serving.log import LogWriter
 from streetvision_core.serving.metrics import CONTENT_TYPE, Metrics
 from streetvision_core.serving.page import page_response
@@ -88,6 +91,7 @@ def create_gateway_app(
     cache: VerdictCache | None = None,
     sides: Sequence[Side] = (),
     mounts: Sequence[Mount] = MOUNTS,
+    keys: KeyFile | None = None,
 ) -> Starlette:
     """A gateway.
 
@@ -96,9 +100,10 @@ def create_gateway_app(
         settings: limits.
         metrics: counts everything.
         log: where answers are written; closed when the application stops. None keeps no log.
-        cache: answers from before; an in-process cache if None.
+        cache: answers from before; the one that the settings name if None.
         sides: started in this order with the application, stopped in the other.
         mounts: the protocols.
+        keys: callers need one of them; None asks for none.
 
     Returns:
         An ASGI application; its state holds `metrics` and `gateway`.
@@ -107,11 +112,10 @@ def create_gateway_app(
     places = Places(serving.queue_images)
     metrics.queue_depth.set_function(lambda: places.used)
     writer = LogWriter(log, serving, metrics)
-    gateway = Gateway(
-        backend, cache or MemoryCache(serving.cache_entries, serving.cache_seconds), writer, places, metrics
-    )
+    cache = cache or open_cache(serving, metrics)
+    gateway = Gateway(backend, cache, writer, places, metrics)
     mounted = [mount(gateway, settings, metrics) for mount in mounts]
-    running = [*sides, *(side for part in mounted for side in part.sides)]
+    running = [cache, *sides, *(side for part in mounted for side in part.sides)]
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -125,7 +129,10 @@ def create_gateway_app(
             _log.error("query log not drained in time; the rest is lost and counted")
 
     routes = [*_health(gateway, metrics), *(route for part in mounted for route in part.routes)]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _plain_error})
+    guard = [] if keys is None else [Middleware(Access, keys=keys, settings=settings, metrics=metrics)]
+    app = Starlette(
+        routes=routes, middleware=guard, lifespan=lifespan, exception_handlers={HTTPException: _plain_error}
+    )
     app.state.metrics, app.state.gateway = metrics, gateway
     return app
 

@@ -64,11 +64,21 @@ class Metrics(Group):
         self.rejects = self._counter("sv_rejects", "Requests and images not answered, by reason.", "reason")
         self.cache_hits = self._counter("sv_cache_hits", "Images answered from the cache.")
         self.cache_misses = self._counter("sv_cache_misses", "Images not in the cache.")
+        self.cache_errors = self._counter("sv_cache_errors", "Times that the cache failed, by reason.", "reason")
+        self.cache_up = self._gauge("sv_cache_up", "1 while the shared cache answers.")
+        self.key_requests = self._counter("sv_key_requests", "Requests by API key.", "key")
+        self._cache_up: bool | None = None
         self.log_written = self._counter("sv_log_written", "Answers in the query log.")
         self.log_dropped = self._counter("sv_log_dropped", "Answers that did not reach the query log.", "reason")
         self.queue_depth = self._gauge("sv_queue_depth", "Images admitted and not yet answered.")
         self.bytes_in_flight = self._gauge("sv_bytes_in_flight", "Bodies held by all requests.")
         self.log_depth = self._gauge("sv_log_queue_depth", "Answers waiting to be logged.")
+
+    def note_cache(self, up: bool) -> bool:
+        """Notes whether the shared cache answers, and says whether that is new."""
+        new, self._cache_up = up is not self._cache_up, up
+        self.cache_up.set(up)
+        return new
 
     def observe_answer(self, answer: Answer, fresh: bool) -> None:
         """Counts one answer; its stages only if it was not taken from the cache."""

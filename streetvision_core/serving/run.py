@@ -24,9 +24,11 @@ from streetvision_core.errors import ServingError
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.registry.versions import ModelVersion, open_registry
 from streetvision_core.serving._line import UNIX, address_parts
+from streetvision_core.serving.access import keys_for
 from streetvision_core.serving.engine import Engine
 from streetvision_core.serving.fleet import Fleet
-from streetvision_core.serving.gateway_app import create_gateway_app
+from streetvision_core.serving.gateway_app import MOUNTS, Mount, create_gateway_app
+from streetvision_core.serving.keys import KeyFile
 from streetvision_core.serving.metrics import Metrics
 from streetvision_core.serving.model_app import create_model_app
 from streetvision_core.serving.model_metrics import FleetMetrics
@@ -52,6 +54,7 @@ def serve(
     models: Sequence[ServerSpec] = (),
     models_file: Path | None = None,
     command: Sequence[str] | None = None,
+    mounts: Sequence[Mount] = MOUNTS,
 ) -> None:
     """Serves until SIGTERM or Ctrl-C; then answers what it holds, writes the log and returns.
 
@@ -62,12 +65,15 @@ def serve(
         models: model servers that run elsewhere; without them, and without a file, a model server is started.
         models_file: names them, and may change while we run.
         command: starts a model server that listens on the address added at its end; ours if None.
+        mounts: the protocols.
 
     Raises:
-        ServingError: the address cannot be listened on, or the list of model servers cannot be used.
+        ServingError: the address cannot be listened on, its callers need keys and there is none, or the list of model
+            servers cannot be used.
     """
+    keys = keys_for(settings, host)
     listener = _listen(host, port)
-    with listener, gateway_app(settings, models, models_file, command) as app:
+    with listener, gateway_app(settings, models, models_file, command, keys=keys, mounts=mounts) as app:
         _log.info("listening", url=_url(listener))
         _Server(_config(app, settings.serving.drain_seconds)).run(sockets=[listener])
     _log.info("stopped")
@@ -80,6 +86,8 @@ def gateway_app(
     models_file: Path | None = None,
     command: Sequence[str] | None = None,
     log: bool = True,
+    keys: KeyFile | None = None,
+    mounts: Sequence[Mount] = MOUNTS,
 ) -> Iterator[Starlette]:
     """The gateway's application; the model servers it starts live as long as it runs.
 
@@ -89,6 +97,8 @@ def gateway_app(
         models_file: as for `serve`.
         command: as for `serve`.
         log: whether answers are written into the workspace's query log.
+        keys: callers need one of them; None asks for none.
+        mounts: the protocols.
     """
     metrics = Metrics()
     fleet_metrics = FleetMetrics(metrics.registry)
@@ -101,7 +111,7 @@ def gateway_app(
         fleet = Fleet(specs, settings.serving, fleet_metrics, models_file)
         start = command or model_command()
         children = [Child([*start, s.spec.url], settings, s, fleet_metrics) for s in fleet.servers] if own else []
-        yield create_gateway_app(fleet, settings, metrics, queries, sides=(fleet, *children))
+        yield create_gateway_app(fleet, settings, metrics, queries, sides=(fleet, *children), mounts=mounts, keys=keys)
 
 
 def model_command() -> list[str]:

@@ -17,6 +17,7 @@ STATUS: Final[dict[type[StreetVisionError], int]] = {
     errors.ImageBrokenError: 400,
     errors.RequestTimeoutError: 408,
     errors.RequestError: 400,
+    errors.AccessError: 401,
     errors.OverloadedError: 429,
     errors.NotReadyError: 503,
     errors.DeadlineError: 503,
@@ -43,6 +44,8 @@ def error_response(error: StreetVisionError) -> Response:
     """A named error as JSON, with Retry-After where coming again helps."""
     status = status_of(error)
     headers = {"connection": "close"} if status in (408, 413) else {}
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
     if "retry_after_seconds" in error.data:
         headers["retry-after"] = str(error.data["retry_after_seconds"])
     return json_response(error.to_dict(), status, headers)

@@ -13,10 +13,11 @@ from streetvision_core.types import STAGES, Box, Evidence, Verdict
 
 _ERRORS: Final = {
     400: "No image that can be read, or a request of another form.",
+    401: "No valid API key, where one is needed.",
     408: "The body arrived too slowly.",
     413: "Too many bytes, pixels, frames or images; refused before it is read.",
     415: "Not JPEG, PNG or WebP, or a Content-Type we do not read.",
-    429: "The queue is full; come again after Retry-After seconds.",
+    429: "The queue is full, or the key's rate is spent; come again after Retry-After seconds.",
     500: "The model failed on this image.",
     503: "No model yet, or no answer before the deadline; come again after Retry-After seconds.",
 }
@@ -40,7 +41,13 @@ def describe() -> dict[str, Any]:
             "/health/ready": {"get": _plain("A model has answered its warm-up frame; 503 until then.", "health")},
             "/metrics": {"get": _plain("Prometheus metrics.", "metrics")},
         },
-        "components": {"schemas": _schemas()},
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
+        },
     }
 
 
@@ -61,6 +68,7 @@ def _predict() -> dict[str, Any]:
     return {
         "summary": "Does this image show road work?",
         "operationId": "predict",
+        "security": [{}, {"bearer": []}, {"header": []}],
         "tags": ["predict"],
         "parameters": [
             _parameter("evidence", "query", "boolean", "Also answer what each stage saw.", True),

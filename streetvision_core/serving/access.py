@@ -1,0 +1,147 @@
+"""Who may ask: a key for everything under `/v1/` and for the metrics, and a rate for each key."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from streetvision_core.errors import AccessError, RateLimitError, ServingError, StreetVisionError
+from streetvision_core.serving.keys import ApiKey, KeyFile, open_keys
+from streetvision_core.serving.metrics import Metrics
+from streetvision_core.serving.protocols._answers import error_response
+from streetvision_core.settings import Settings
+
+KEY_HEADER: Final = "x-api-key"
+_BEARER: Final = "bearer "
+_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
+_log = structlog.get_logger(__name__)
+
+
+class Buckets:
+    """A token bucket for each key.
+
+    Args:
+        requests_per_second: how fast a bucket fills, unless its key says otherwise.
+        burst: how many requests a full one holds.
+        clock: gives seconds.
+    """
+
+    def __init__(self, requests_per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = requests_per_second
+        self._burst = burst
+        self._clock = clock
+        self._state: dict[str, tuple[float, float]] = {}
+
+    def take(self, key: ApiKey) -> None:
+        """Takes one token.
+
+        Raises:
+            RateLimitError: the bucket is empty.
+        """
+        now, rate = self._clock(), key.requests_per_second or self._rate
+        tokens, since = self._state.get(key.id, (float(self._burst), now))
+        tokens = min(float(self._burst), tokens + (now - since) * rate)
+        if tokens < 1:
+            self._state[key.id] = (tokens, now)
+            seconds = max(1, math.ceil((1 - tokens) / rate))
+            raise RateLimitError(
+                got=f"more than {rate:g} requests a second with the key {key.name!r}",
+                allowed=f"{rate:g} a second, {self._burst} at once",
+                action=f"send the request again after {seconds} s",
+                retry_after_seconds=seconds,
+            )
+        self._state[key.id] = (tokens - 1, now)
+
+
+class Access:
+    """ASGI middleware in front of all protocols; a refused request's body is never read.
+
+    Args:
+        app: what lies behind.
+        keys: the keys.
+        settings: the rates.
+        metrics: counts refusals, and requests by key.
+    """
+
+    def __init__(self, app: ASGIApp, keys: KeyFile, settings: Settings, metrics: Metrics) -> None:
+        self._app = app
+        self._keys = keys
+        self._buckets = Buckets(settings.serving.key_requests_per_second, settings.serving.key_burst)
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, or answers 401 or 429."""
+        if scope["type"] == "http" and _guarded(scope):
+            try:
+                self._check(Headers(scope=scope))
+            except StreetVisionError as error:
+                self._metrics.rejects.labels(type(error).__name__).inc()
+                await error_response(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check(self, headers: Mapping[str, str]) -> None:
+        shown = headers.get(KEY_HEADER, "")
+        bearer = headers.get("authorization", "")
+        if not shown and bearer[: len(_BEARER)].lower() == _BEARER:
+            shown = bearer[len(_BEARER) :].strip()
+        key = self._keys.find(shown)
+        if key is None:
+            raise AccessError(
+                got="an API key that is not valid" if shown else "no API key",
+                allowed="a key made by `streetvision keys add NAME`",
+                action=f"send it as `Authorization: Bearer KEY` or `{KEY_HEADER}: KEY`",
+            )
+        self._buckets.take(key)
+        self._metrics.key_requests.labels(key.name).inc()
+
+
+def keys_for(settings: Settings, host: str) -> KeyFile | None:
+    """The keys that callers of an address need; None where none is needed.
+
+    Raises:
+        ServingError: keys are needed and there is none.
+    """
+    wanted = settings.serving.keys
+    if wanted == "off" or (wanted == "auto" and is_loopback(host)):
+        if not is_loopback(host):
+            _log.warning("anyone who reaches this address is answered", host=host)
+        return None
+    keys = open_keys(settings)
+    if not any(not key.revoked for key in keys.list()):
+        raise ServingError(
+            got=f"no API key for callers of {host}",
+            allowed="at least one key, or an address of this machine only",
+            action="run: streetvision keys add NAME   (or, in a closed network, set SV_SERVING__KEYS=off)",
+            host=host,
+        )
+    return keys
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine only.
+
+    Example:
+        >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.org")]
+        [True, True, True, False, False]
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _guarded(scope: Scope) -> bool:
+    path: str = scope["path"]
+    if path == "/metrics":  # a Prometheus beside us needs no key; one behind a proxy does
+        client = scope.get("client")
+        forwarded = any(name in Headers(scope=scope) for name in _FORWARDED)
+        return forwarded or client is None or not is_loopback(client[0])
+    return path.startswith("/v1/")
