@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 
+ENVS ?= bt9 bt10
 EXTRAS ?= workbench,detectors,dev
 EVERY_EXTRA := workbench,detectors,gpu,synth,video,sn72,ray,ops,dev
 ifneq ($(strip $(CONDA_PREFIX)),)
@@ -17,7 +18,7 @@ STAMP := $(ENV)/.streetvision-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 PYTHON ?= python3
 
-.PHONY: help setup setup-all run daily weekly lab notebooks test check format lock clean
+.PHONY: help envs setup setup-all run daily weekly lab notebooks test check format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -71,6 +72,9 @@ $(STAMP): pyproject.toml constraints.txt
 	  $(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	fi
 	touch "$@"
+
+envs: setup ## make the environments of their own that the tests use (ENVS=…)
+	@for name in $(ENVS); do PYTHON="$(PY)" envs/make.sh "$$name"; done
 
 lock: ## compile constraints.txt anew from pyproject.toml
 	@$(PY) -m uv pip compile pyproject.toml --extra workbench --extra detectors --extra gpu --extra synth --extra video \

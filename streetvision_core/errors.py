@@ -164,6 +164,14 @@ class ModelServerError(ServingError):
     """A model server cannot be reached, or its answer makes no sense."""
 
 
+class QueryRefusedError(ServingError):
+    """An SN72 query is refused; `data["status"]` and `data["reason"]` say how. The caller learns the status only."""
+
+
+class ChainError(StreetVisionError):
+    """A hotkey file, a metagraph snapshot or the chain itself is not usable."""
+
+
 class LoopError(StreetVisionError):
     """The daily or weekly loop cannot go on."""
 

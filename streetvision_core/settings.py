@@ -170,6 +170,30 @@ class ServingSettings(_Section):
     drain_seconds: float = Field(20.0, gt=0, description="longest a shutdown waits for answers and the log")
 
 
+class Sn72Settings(_Section):
+    """The subnet's wire protocol; `docs/sn72.md` says why each limit is what it is."""
+
+    hotkey: str | None = Field(None, description="ss58 address queries must be signed for; None: the protocol is off")
+    network: Literal["test", "local", "finney"] = "test"
+    netuid: int = Field(323, ge=0, description="323 on the test network, 72 on finney")
+    folder: Path = Field(Path("chain"), description="snapshot, nonces and throw-away keys; relative to paths.data")
+    snapshot_max_age_seconds: float | None = Field(3 * 3600.0, gt=0, description="None: a static file, never too old")
+    require_permit: bool = Field(True, description="only validators are answered, not every registered hotkey")
+    min_stake: float = Field(0.0, ge=0, description="least stake of a caller, in the subnet's alpha")
+    allow_hotkeys: tuple[str, ...] = Field((), description="answered whatever the snapshot says; testnet, local use")
+    queries_per_minute: float = Field(120.0, gt=0, description="per hotkey")
+    burst_queries: int = Field(60, ge=1, description="per hotkey, at once")
+    nonce_past_seconds: float = Field(13.0, gt=0, description="oldest signature taken: public 4 s slack + 9 s timeout")
+    nonce_future_seconds: float = Field(4.0, ge=0, description="how far a caller's clock may be ahead of ours")
+    max_nonces: int = Field(100_000, ge=1, description="remembered signatures; a full table refuses, never forgets")
+    max_timeout_seconds: float = Field(60.0, gt=0, description="largest timeout a caller may state")
+    deadline_seconds: float = Field(9.0, gt=0, le=9, description="we answer within this or the caller's timeout")
+    margin_seconds: float = Field(0.4, ge=0, lt=5, description="the answer leaves this long before the deadline")
+    max_body_bytes: int = Field(28 * 2**20, gt=0, description="JSON with a base64 image of decode.max_bytes")
+    body_hash_fields: tuple[str, ...] = Field(("image",), description="fields a signed body hash may cover")
+    body_hash_required: bool = Field(False, description="refuse signatures that cover no image, as public ones do")
+
+
 class Settings(BaseSettings):
     """Everything a profile fixes; environment over profile over defaults."""
 
@@ -187,6 +211,7 @@ class Settings(BaseSettings):
     gate: GateSettings = GateSettings()
     loop: LoopSettings = LoopSettings()
     serving: ServingSettings = ServingSettings()
+    sn72: Sn72Settings = Sn72Settings()
 
     @classmethod
     def settings_customise_sources(

@@ -28,6 +28,7 @@ def test_loaded__can_fail():
         "import streetvision_core.images, streetvision_core.scoring, streetvision_core.data",
         "import streetvision_core.cascade, streetvision_core.models",
         "import streetvision_core.registry.versions, streetvision_core.mining.querylog",
+        "import streetvision_core.serving.app, streetvision_core.serving.protocols.sn72.protocol",
     ],
 )
 def test_import__loads_nothing_heavy(statement):

@@ -19,7 +19,7 @@ from streetvision_core.serving.backend import Image
 from streetvision_core.serving.protocols._multipart import read_parts
 from streetvision_core.settings import Settings
 
-_HEAVY_BYTES: Final = 256 * 1024
+HEAVY_BYTES: Final = 256 * 1024
 """Larger bodies are taken apart in a thread, so that other requests do not wait for it."""
 
 NAMED_TYPES: Final = ("image/jpeg", "image/png", "image/webp")
@@ -56,7 +56,7 @@ class _Form:
 
 
 async def read_images(request: Request, settings: Settings, held: Reservation) -> Images:
-    """Reads the images of a request; what is too large is refused before or while it arrives, never after.
+    """Reads the images of a request.
 
     Raises:
         ImageFormatError: a Content-Type that we do not read.
@@ -67,12 +67,8 @@ async def read_images(request: Request, settings: Settings, held: Reservation) -
     """
     content_type = request.headers.get("content-type", "")
     form = _form_of(content_type, settings)
-    try:
-        async with asyncio.timeout(settings.serving.body_seconds):
-            body = await _read(request, form.max_bytes, held)
-    except TimeoutError:
-        raise _too_slow(settings.serving.body_seconds) from None
-    if len(body) < _HEAVY_BYTES:
+    body = await read_capped(request, form.max_bytes, settings.serving.body_seconds, held)
+    if len(body) < HEAVY_BYTES:
         return _take_apart(body, content_type, form, settings)
     return await asyncio.to_thread(_take_apart, body, content_type, form, settings)
 
@@ -91,6 +87,21 @@ def _form_of(content_type: str, settings: Settings) -> _Form:
         allowed=f"{', '.join(NAMED_TYPES)}, {MULTIPART_TYPE}, {JSON_TYPE}",
         action="name the image's type, e.g. curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg",
     )
+
+
+async def read_capped(request: Request, max_bytes: int, seconds: float, held: Reservation) -> bytes:
+    """Reads a body; what is too large is refused before or while it arrives, never after.
+
+    Raises:
+        ImageTooLargeError: more than `max_bytes`.
+        RequestTimeoutError: not there within `seconds`.
+        OverloadedError: other requests hold the memory.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(request, max_bytes, held)
+    except TimeoutError:
+        raise _too_slow(seconds) from None
 
 
 async def _read(request: Request, max_bytes: int, held: Reservation) -> bytes:
