@@ -178,6 +178,7 @@ class Sn72Settings(_Section):
     netuid: int = Field(323, ge=0, description="323 on the test network, 72 on finney")
     folder: Path = Field(Path("chain"), description="snapshot, nonces and throw-away keys; relative to paths.data")
     snapshot_max_age_seconds: float | None = Field(3 * 3600.0, gt=0, description="None: a static file, never too old")
+    expose_http: bool = Field(False, description="answer the other paths to everybody, not only to this machine")
     require_permit: bool = Field(True, description="only validators are answered, not every registered hotkey")
     min_stake: float = Field(0.0, ge=0, description="least stake of a caller, in the subnet's alpha")
     allow_hotkeys: tuple[str, ...] = Field((), description="answered whatever the snapshot says; testnet, local use")
@@ -192,6 +193,11 @@ class Sn72Settings(_Section):
     max_body_bytes: int = Field(28 * 2**20, gt=0, description="JSON with a base64 image of decode.max_bytes")
     body_hash_fields: tuple[str, ...] = Field(("image",), description="fields a signed body hash may cover")
     body_hash_required: bool = Field(False, description="refuse signatures that cover no image, as public ones do")
+
+    @property
+    def hides_http(self) -> bool:
+        """Whether callers from elsewhere are answered on the subnet's paths only."""
+        return self.hotkey is not None and not self.expose_http
 
 
 class Settings(BaseSettings):

@@ -1,4 +1,4 @@
-"""`streetvision train`, `calibrate`, `evaluate`, `mine`: one step each, outside the loop."""
+"""`streetvision train`, `calibrate`, `evaluate`, `select`: one step each, outside the loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog="Examples:  streetvision evaluate   ·   streetvision evaluate --streets ../shared/streets --json"
     )(evaluate)
-    app.command(epilog="Example:  streetvision mine --day 2026-11-23")(mine)
+    app.command(epilog="Example:  streetvision select --day 2026-11-23")(select)
 
 
 def train(day: DayText = "", profile: Profile = "", as_json: Json = False) -> None:
@@ -86,7 +86,7 @@ def evaluate(
         stdout.print(tasks.evaluation_text(result))
 
 
-def mine(day: DayText = "", profile: Profile = "", as_json: Json = False) -> None:
+def select(day: DayText = "", profile: Profile = "", as_json: Json = False) -> None:
     """Chooses the day's hardest logged queries and puts them before the reviewer."""
     from streetvision_core.loop import tasks
 

@@ -150,14 +150,20 @@ def replay(
     rate: Annotated[float | None, typer.Option(min=0.001, help="Requests per second; empty: all it can.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Most requests at a time.")] = 8,
     limit: Annotated[int | None, typer.Option(min=1, help="Most images to send.")] = None,
+    protocol: Annotated[str, typer.Option(help="http, or sn72 for signed queries as a validator sends them.")] = "http",
+    key: Annotated[Path | None, typer.Option(help="sn72: hotkey file to sign with; empty: a throw-away key.")] = None,
+    receiver: Annotated[str, typer.Option(help="sn72: the server's hotkey; empty: this workspace's.")] = "",
     profile: Profile = "",
     as_json: Json = False,
 ) -> None:
     """Sends images to a running server and reports latency, errors and, where the truth is known, the score."""
+    from streetvision_core.cli._miner import asker_of
     from streetvision_core.serving.replay import run_replay
     from streetvision_core.settings import load_settings
 
-    report = run_replay(load_settings(profile or None), target, source, rate, concurrency, limit)
+    settings = load_settings(profile or None)
+    asker = asker_of(settings, protocol, key, receiver)
+    report = run_replay(settings, target, source, rate, concurrency, limit, asker)
     told = report.to_dict()
     if as_json:
         emit(told)

@@ -209,12 +209,19 @@ def expected_reward(incentive_share: float = 1 / 256, facts: Sequence[ChainFact]
     return ExpectedReward(alpha, alpha * price, "estimated", as_of, tuple(_dated(f) for f in used))
 
 
-def with_value(name: str, value: float | None, status: FactStatus, as_of: date, source: str) -> tuple[ChainFact, ...]:
+def with_value(
+    name: str,
+    value: float | None,
+    status: FactStatus,
+    as_of: date,
+    source: str,
+    facts: Sequence[ChainFact] = FACTS,
+) -> tuple[ChainFact, ...]:
     """The facts with one of them renewed, e.g. from a reading of the chain."""
-    old = fact(name)
+    old = fact(name, facts)
     statement = f"{name} was {value} {old.unit}".strip() if value is not None else f"{name} is not known"
     new = replace(old, statement=f"{statement}.", value=value, status=status, as_of=as_of, source=source)
-    return tuple(new if f.name == name else f for f in FACTS)
+    return tuple(new if f.name == name else f for f in facts)
 
 
 def _dated(item: ChainFact) -> str:

@@ -141,6 +141,11 @@ class QueryLog:
         queries, images, truths = self._query("SELECT count(*), count(DISTINCT sha256), count(truth) FROM queries")[0]
         return Counts(queries, images, truths, self._by("day"), self._by("era"), self._by("model_version"))
 
+    def last_received(self, origin: str) -> datetime | None:
+        """When the newest query of an origin was received, aware, UTC; None without any."""
+        found = self._query("SELECT max(received_at) FROM queries WHERE origin = ?", (origin,))[0][0]
+        return None if found is None else datetime.fromisoformat(found)
+
     def prune(self, keep_days: int, now: datetime | None = None) -> int:
         """Forgets queries older than `keep_days` UTC days, and every image no query mentions any more.
 

@@ -110,8 +110,9 @@ def keys_for(settings: Settings, host: str) -> KeyFile | None:
         ServingError: keys are needed and there is none.
     """
     wanted = settings.serving.keys
-    if wanted == "off" or (wanted == "auto" and is_loopback(host)):
-        if not is_loopback(host):
+    private = is_loopback(host) or settings.sn72.hides_http
+    if wanted == "off" or (wanted == "auto" and private):
+        if not private:
             _log.warning("anyone who reaches this address is answered", host=host)
         return None
     keys = open_keys(settings)
@@ -138,10 +139,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def comes_from_here(scope: Scope) -> bool:
+    """Whether a request comes from this machine, and not from elsewhere through a proxy on it."""
+    client = scope.get("client")
+    forwarded = any(name in Headers(scope=scope) for name in _FORWARDED)
+    return not forwarded and client is not None and is_loopback(client[0])
+
+
 def _guarded(scope: Scope) -> bool:
     path: str = scope["path"]
     if path == "/metrics":  # a Prometheus beside us needs no key; one behind a proxy does
-        client = scope.get("client")
-        forwarded = any(name in Headers(scope=scope) for name in _FORWARDED)
-        return forwarded or client is None or not is_loopback(client[0])
+        return not comes_from_here(scope)
     return path.startswith("/v1/")

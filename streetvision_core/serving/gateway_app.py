@@ -30,6 +30,8 @@ from streetvision_core.serving.page import page_response
 from streetvision_core.serving.protocols._answers import error_response, json_response
 from streetvision_core.serving.protocols.http import HttpProtocol
 from streetvision_core.serving.protocols.openapi import describe
+from streetvision_core.serving.protocols.sn72.protocol import Sn72Protocol
+from streetvision_core.serving.protocols.sn72.public import OnlyValidators
 from streetvision_core.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -80,7 +82,15 @@ def mount_http(gateway: Gateway, settings: Settings, metrics: Metrics) -> Mounte
     )
 
 
-MOUNTS: Final[tuple[Mount, ...]] = (mount_http,)
+def mount_sn72(gateway: Gateway, settings: Settings, metrics: Metrics) -> Mounted:
+    """The subnet's protocol, where there is a hotkey to be asked."""
+    if settings.sn72.hotkey is None:
+        return Mounted(())
+    sn72 = Sn72Protocol(gateway, settings, metrics)
+    return Mounted(sn72.routes(), (sn72,))
+
+
+MOUNTS: Final[tuple[Mount, ...]] = (mount_http, mount_sn72)
 
 
 def create_gateway_app(
@@ -130,6 +140,8 @@ def create_gateway_app(
 
     routes = [*_health(gateway, metrics), *(route for part in mounted for route in part.routes)]
     guard = [] if keys is None else [Middleware(Access, keys=keys, settings=settings, metrics=metrics)]
+    if settings.sn72.hides_http:
+        guard.insert(0, Middleware(OnlyValidators))
     app = Starlette(
         routes=routes, middleware=guard, lifespan=lifespan, exception_handlers={HTTPException: _plain_error}
     )

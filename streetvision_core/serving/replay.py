@@ -19,12 +19,15 @@ import numpy as np
 from streetvision_core.errors import ServingError
 from streetvision_core.scoring.metrics import binary_metrics
 from streetvision_core.scoring.rules import get_rule
+from streetvision_core.serving.protocols.sn72.client import Asker
 from streetvision_core.serving.replay_sources import ReplayImage, images_of
 from streetvision_core.settings import Settings
 
 __all__ = ["ReplayImage", "ReplayReport", "replay", "run_replay"]
 
 TIMEOUT_SECONDS: Final = 30.0
+VALIDATOR_SECONDS: Final = 9.0
+"""How long a validator says that it waits."""
 QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _TYPES: Final = {b"\xff\xd8": "image/jpeg", b"\x89P": "image/png", b"RI": "image/webp"}
 
@@ -42,8 +45,8 @@ class ReplayReport:
         latency_seconds: `p50`, `p95`, `p99` and `max` of the answered.
         scores: accuracy, MCC and the subnet's reward of the answers whose truth is known; empty if there are none.
         scored: how many those are.
-        model_versions: answers by model version.
-        exits: answers by the stage that decided.
+        model_versions: answers by model version; the subnet's protocol does not tell it.
+        exits: answers by the stage that decided; as above.
     """
 
     sent: int
@@ -71,7 +74,11 @@ class _Reply:
 
 
 def replay(
-    target_url: str, images: Iterable[ReplayImage], rate: float | None = None, concurrency: int = 8
+    target_url: str,
+    images: Iterable[ReplayImage],
+    rate: float | None = None,
+    concurrency: int = 8,
+    asker: Asker | None = None,
 ) -> ReplayReport:
     """Sends images one per request.
 
@@ -80,13 +87,14 @@ def replay(
         images: what to send; all made before the first is sent, so that making them is not measured.
         rate: requests per second; None sends as fast as `concurrency` allows.
         concurrency: most requests at a time.
+        asker: signs queries of the subnet's protocol; None speaks plain HTTP.
 
     Raises:
         ServingError: the server cannot be reached at all, or a value is out of its range.
     """
     if concurrency < 1 or (rate is not None and not rate > 0):
         raise ServingError(f"rate {rate}, concurrency {concurrency}", "a rate above 0, at least 1 at a time", "mend it")
-    return asyncio.run(_replay(target_url.rstrip("/"), list(images), rate, concurrency))
+    return asyncio.run(_replay(target_url.rstrip("/"), list(images), rate, concurrency, asker))
 
 
 def run_replay(
@@ -96,6 +104,7 @@ def run_replay(
     rate: float | None = None,
     concurrency: int = 8,
     limit: int | None = None,
+    asker: Asker | None = None,
 ) -> ReplayReport:
     """Replays a folder, the rendered stream or a logged day.
 
@@ -106,15 +115,18 @@ def run_replay(
         rate: requests per second; None sends as fast as `concurrency` allows.
         concurrency: most requests at a time.
         limit: most images to send.
+        asker: signs queries of the subnet's protocol; None speaks plain HTTP.
 
     Raises:
         NoImagesError: the folder holds none.
         ServingError: the log has no such day, or the server cannot be reached.
     """
-    return replay(target_url, images_of(settings, source, limit), rate, concurrency)
+    return replay(target_url, images_of(settings, source, limit), rate, concurrency, asker)
 
 
-async def _replay(url: str, images: list[ReplayImage], rate: float | None, concurrency: int) -> ReplayReport:
+async def _replay(
+    url: str, images: list[ReplayImage], rate: float | None, concurrency: int, asker: Asker | None
+) -> ReplayReport:
     loop = asyncio.get_running_loop()
     limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
     replies: list[_Reply] = []
@@ -127,7 +139,7 @@ async def _replay(url: str, images: list[ReplayImage], rate: float | None, concu
             for number, image in numbered:
                 due = loop.time() if rate is None else started + number / rate
                 await asyncio.sleep(max(0.0, due - loop.time()))
-                replies.append(await _send(client, image, due))
+                replies.append(await _send(client, image, due, asker))
 
         await asyncio.gather(*(work() for _ in range(concurrency)))
         return _report(replies, loop.time() - started)
@@ -145,17 +157,28 @@ async def _check_reachable(client: httpx.AsyncClient, url: str) -> None:
         ) from error
 
 
-async def _send(client: httpx.AsyncClient, image: ReplayImage, due: float) -> _Reply:
+async def _send(client: httpx.AsyncClient, image: ReplayImage, due: float, asker: Asker | None) -> _Reply:
     loop = asyncio.get_running_loop()
-    headers = {"content-type": _TYPES.get(image.data[:2], "application/octet-stream")}
     try:
-        response = await client.post("/v1/predict", content=image.data, headers=headers)
+        response = await (_post(client, image) if asker is None else _ask(client, image, asker))
         body = response.json()
     except (httpx.HTTPError, ValueError) as error:
         return _Reply(loop.time() - due, image.truth, None, type(error).__name__)
     if response.status_code == 200:
-        return _Reply(loop.time() - due, image.truth, body, None)
-    return _Reply(loop.time() - due, image.truth, None, str(body.get("error", response.status_code)))
+        verdict = body if asker is None else {"p_roadwork": body["prediction"]}
+        return _Reply(loop.time() - due, image.truth, verdict, None)
+    why = body.get("error") or f"{response.status_code} {body.get('message', '')}".strip()
+    return _Reply(loop.time() - due, image.truth, None, str(why))
+
+
+async def _post(client: httpx.AsyncClient, image: ReplayImage) -> httpx.Response:
+    headers = {"content-type": _TYPES.get(image.data[:2], "application/octet-stream")}
+    return await client.post("/v1/predict", content=image.data, headers=headers)
+
+
+async def _ask(client: httpx.AsyncClient, image: ReplayImage, asker: Asker) -> httpx.Response:
+    query = asker.query(image.data, VALIDATOR_SECONDS)
+    return await client.post(query.path, content=query.body, headers=query.headers)
 
 
 def _report(replies: list[_Reply], seconds: float) -> ReplayReport:
@@ -171,8 +194,8 @@ def _report(replies: list[_Reply], seconds: float) -> ReplayReport:
         latency_seconds=_latency([r.seconds for r in answered]),
         scores=scores,
         scored=scored,
-        model_versions=dict(Counter(v["model_version"] for v in verdicts)),
-        exits=dict(Counter(v["exit_stage"] for v in verdicts)),
+        model_versions=dict(Counter(v["model_version"] for v in verdicts if "model_version" in v)),
+        exits=dict(Counter(v["exit_stage"] for v in verdicts if "exit_stage" in v)),
     )
 
 

@@ -131,7 +131,7 @@ class Cases:
         again = bent(key, set_info(nonce=time.time_ns()))
         await self.ask("before replay", again)
         await self.ask("replay", again)
-        await self.ask("stale nonce", bent(key, set_info(nonce=lambda: time.time_ns() - 30 * SECOND)), timeout=60.0)
+        await self.ask("stale nonce", bent(key, set_info(nonce=lambda: time.time_ns() - 60 * SECOND)), timeout=60.0)
         await self.ask("future nonce", bent(key, set_info(nonce=lambda: time.time_ns() + 30 * SECOND)))
         await self.ask("old version", bent(key, set_info(version=7_001_000)))
         await self.ask("endless timeout", timeout=3600.0)
@@ -141,7 +141,7 @@ class Cases:
         await self.ask("oversized body", synapse=ImageSynapse(image="A" * self.plan["too_large"]))
         await self.ask("garbage image", synapse=ImageSynapse(image=base64.b64encode(b"garbage" * 50).decode()))
         await self.ask("no base64", synapse=ImageSynapse(image="no base64!"))
-        await self.ask("deadline", synapse=ImageSynapse(image=self.plan["slow_image"]), timeout=1.0)
+        await self.ask("deadline", synapse=ImageSynapse(image=self.plan["slow_image"]), timeout=4.0)
         await self.parallel()
         await self.hang_up()
         await self.ask("after all")
@@ -150,7 +150,7 @@ class Cases:
     async def parallel(self):
         images = self.plan["images"]
         synapses = [ImageSynapse(image=images[i % len(images)]) for i in range(50)]
-        asked = (self.validator(axons=[self.axon], synapse=s, deserialize=False, timeout=9.0) for s in synapses)
+        asked = (self.validator(axons=[self.axon], synapse=s, deserialize=False, timeout=60.0) for s in synapses)
         found = [one[0] for one in await asyncio.gather(*asked)]
         tell("parallel", statuses=[s.dendrite.status_code for s in found], predictions=[s.prediction for s in found])
 

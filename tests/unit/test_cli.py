@@ -8,7 +8,7 @@ COMMANDS = sorted(typer.main.get_command(app).commands)
 
 
 def test_cli__has_the_promised_commands():
-    promised = {"doctor", "predict", "train", "calibrate", "evaluate", "mine", "daily", "weekly", "serve", "replay"}
+    promised = {"doctor", "predict", "train", "calibrate", "evaluate", "select", "daily", "weekly", "serve", "replay"}
     assert promised <= set(COMMANDS)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from streetvision_core.errors import QueryRefusedError
+from streetvision_core.errors import QueryRefusedError, StorageError
 from streetvision_core.serving.protocols.sn72.refusals import refused
 
 SECOND: Final = 1_000_000_000
@@ -35,6 +35,9 @@ class Nonces:
         past_seconds: how old a nonce may be.
         future_seconds: how far ahead of our clock.
         limit: most rows; beyond it, once what is outside the window has gone, queries are refused.
+
+    Raises:
+        StorageError: the folder cannot be written, or another process holds the table.
     """
 
     def __init__(self, path: Path, past_seconds: float, future_seconds: float, limit: int) -> None:
@@ -42,9 +45,16 @@ class Nonces:
         self._future = int(future_seconds * SECOND)
         self._limit = limit
         self._floor = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._db = _open(path)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise StorageError(
+                got=f"{path}, which cannot be opened ({error})",
+                allowed="a writable folder, and no other program in the table",
+                action=f"mend the rights of {path.parent}, or end what holds the file",
+                path=str(path),
+            ) from error
         except sqlite3.DatabaseError as error:
             # What it knew is lost, so nothing signed until now, by a clock as far ahead as we allow, is taken any more.
             broken = path.with_suffix(".broken")

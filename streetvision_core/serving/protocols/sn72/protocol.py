@@ -67,13 +67,12 @@ class Sn72Protocol:
         gateway: answers images.
         settings: limits, and the hotkey queries must be signed for.
         metrics: counts requests.
-        budget: bounds the bodies of all requests together.
 
     Raises:
         ChainError: the hotkey is no ss58 address.
     """
 
-    def __init__(self, gateway: Gateway, settings: Settings, metrics: Metrics, budget: ByteBudget) -> None:
+    def __init__(self, gateway: Gateway, settings: Settings, metrics: Metrics) -> None:
         own = settings.sn72
         decode_address(own.hotkey or "")
         for allowed in own.allow_hotkeys:
@@ -84,7 +83,7 @@ class Sn72Protocol:
         self._settings = settings
         self._limits = own
         self._metrics = metrics
-        self._budget = budget
+        self._budget = ByteBudget(settings.serving.max_bytes_in_flight)
         self._access = Access(own, SnapshotFile(folder / SNAPSHOT_FILE))
         self._nonces = Nonces(folder / NONCES_FILE, own.nonce_past_seconds, own.nonce_future_seconds, own.max_nonces)
         self._own = Sn72Metrics(metrics.registry, self._access.snapshot)
@@ -93,8 +92,11 @@ class Sn72Protocol:
         """POST only; the name of the synapse class is the path."""
         return [Route(f"/{name}", self.query, methods=["POST"]) for name in NAMES]
 
-    def close(self) -> None:
-        """Closes the nonces."""
+    async def start(self) -> None:
+        """Nothing to begin: a hotkey or a folder that cannot be used is found before the server listens."""
+
+    async def stop(self) -> None:
+        """Ends with it."""
         self._nonces.close()
 
     async def query(self, request: Request) -> Response:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from streetvision_core.errors import QueryRefusedError
+from streetvision_core.errors import QueryRefusedError, StorageError
 from streetvision_core.serving.protocols.sn72 import nonces as module
 from streetvision_core.serving.protocols.sn72.nonces import SECOND, Nonces
 
@@ -85,6 +85,15 @@ def test_open__a_damaged_table_is_set_aside_and_nothing_signed_before_is_taken(t
     assert (tmp_path / "nonces.broken").is_file()
     assert reason(table.check, "r", "s", time.time_ns()) == "nonce-old"
     assert reason(table.check, "r", "s", time.time_ns() + 3 * SECOND) == "nonce-old"
+
+
+def test_open__a_folder_that_is_none_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="a writable folder"):
+        open_nonces(tmp_path / "file")
+    (tmp_path / "nonces.sqlite").mkdir()
+    with pytest.raises(StorageError):
+        open_nonces(tmp_path)
 
 
 def test_take__what_cannot_be_remembered_is_refused(tmp_path):
