@@ -58,6 +58,10 @@ class Backend(Protocol):
         """
         ...
 
+    def reference(self, version: str) -> tuple[float, ...]:
+        """How the version's own probabilities were spread over the bins of `drift`; empty if that is not known."""
+        ...
+
     async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:
         """Answers one image, or raises a named error; cancelling gives the image up.
 

@@ -87,6 +87,11 @@ class Fleet:
                 return lost[0].last.version, lost[0].last.policy
         raise self._not_ready()
 
+    def reference(self, version: str) -> tuple[float, ...]:
+        """How the version's own probabilities were spread, if one of the servers said so."""
+        told = [server.last for server in self.servers if server.last is not None and server.last.version == version]
+        return told[0].reference if told else ()
+
     async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:
         """Answers one image by the first server that can.
 

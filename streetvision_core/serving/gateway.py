@@ -133,6 +133,8 @@ class Gateway:
             self._metrics.rejects.labels(type(answer).__name__).inc()
             return
         self._metrics.observe_answer(answer, fresh=not outcome.cached)
+        version = answer.verdict.model_version
+        self._metrics.note_drift(version, answer.verdict.p_roadwork, self._backend.reference(version))
         group = f"{origin}-{image.sha256[:GROUP_DIGITS]}"
         self._log.offer(NewQuery(image.data, answer.verdict, answer.era, group, origin, received_at))
 

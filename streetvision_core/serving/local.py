@@ -40,6 +40,11 @@ class LocalBackend:
         live = self._slot.require()
         return live.version, live.policy
 
+    def reference(self, version: str) -> tuple[float, ...]:
+        """How the version's own probabilities were spread, if it serves."""
+        live = self._slot.current
+        return live.facts.reference if live is not None and live.version == version else ()
+
     async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:
         """Answers one image; `partial` answers at the deadline with what the stages so far have seen.
 

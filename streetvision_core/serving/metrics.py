@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -9,6 +10,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from streetvision_core.serving.backend import Answer
+from streetvision_core.serving.drift import Drift
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -16,6 +18,9 @@ SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 """Up to the 9 s a validator waits."""
 
 PROBABILITY_BUCKETS: Final = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+VERSIONS: Final = 4
+"""Versions whose drift is followed; two serve at once while one hands over to the other."""
 
 
 class Group:
@@ -67,12 +72,34 @@ class Metrics(Group):
         self.cache_errors = self._counter("sv_cache_errors", "Times that the cache failed, by reason.", "reason")
         self.cache_up = self._gauge("sv_cache_up", "1 while the shared cache answers.")
         self.key_requests = self._counter("sv_key_requests", "Requests by API key.", "key")
+        self.p_drift = self._gauge(
+            "sv_p_drift", "Distance of the served probabilities from the version's own.", "version"
+        )
+        self.p_drift_limit = self._gauge(
+            "sv_p_drift_limit", "What chance alone makes of it once in a hundred times.", "version"
+        )
         self._cache_up: bool | None = None
+        self._drifts: dict[str, Drift] = {}
         self.log_written = self._counter("sv_log_written", "Answers in the query log.")
         self.log_dropped = self._counter("sv_log_dropped", "Answers that did not reach the query log.", "reason")
         self.queue_depth = self._gauge("sv_queue_depth", "Images admitted and not yet answered.")
         self.bytes_in_flight = self._gauge("sv_bytes_in_flight", "Bodies held by all requests.")
         self.log_depth = self._gauge("sv_log_queue_depth", "Answers waiting to be logged.")
+
+    def note_drift(self, version: str, p: float, reference: tuple[float, ...]) -> None:
+        """Compares a version's answers with its reference; of many versions the newest are kept."""
+        if version not in self._drifts:
+            self._drifts[version] = Drift()
+            while len(self._drifts) > VERSIONS:
+                old = next(iter(self._drifts))
+                del self._drifts[old]
+                for gauge in (self.p_drift, self.p_drift_limit):
+                    with suppress(KeyError):
+                        gauge.remove(old)
+        drift = self._drifts[version]
+        if drift.note(p, reference):
+            self.p_drift.labels(version).set(drift.value or 0.0)
+            self.p_drift_limit.labels(version).set(drift.limit or 0.0)
 
     def note_cache(self, up: bool) -> bool:
         """Notes whether the shared cache answers, and says whether that is new."""

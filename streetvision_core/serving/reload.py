@@ -20,6 +20,8 @@ from streetvision_core.serving.engine import Engine, EngineSlot, Facts, LiveEngi
 from streetvision_core.serving.model_metrics import ModelMetrics
 
 MAX_PAUSE_SECONDS: Final = 60.0
+REFERENCE_CARD: Final = "p_reference"
+"""Where a version's card says how its own probabilities were spread."""
 _log = structlog.get_logger(__name__)
 
 
@@ -65,7 +67,8 @@ class RegistryChampions:
 
     def facts(self, name: str) -> Facts:
         """What else is known of a version."""
-        return Facts(self._registry.get(name, check=False).created_at)
+        version = self._registry.get(name, check=False)
+        return Facts(version.created_at, tuple(version.card.get(REFERENCE_CARD, ())))
 
 
 class Watcher:

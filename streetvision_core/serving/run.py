@@ -20,7 +20,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
-from streetvision_core.errors import ServingError
+from streetvision_core.errors import NotReadyError, ServingError
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.registry.versions import ModelVersion, open_registry
 from streetvision_core.serving._line import UNIX, address_parts
@@ -40,6 +40,8 @@ from streetvision_core.settings import Settings
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
 MODEL_ADDRESS: Final = "http://127.0.0.1:8101"
+START_SECONDS: Final = 600.0
+"""Longest that a model may take to load before whoever waits for it gives up."""
 MAX_CONNECTIONS: Final = 1024
 """Beyond the queue, which answers 429, this bounds callers that connect and say nothing."""
 
@@ -112,6 +114,41 @@ def gateway_app(
         start = command or model_command()
         children = [Child([*start, s.spec.url], settings, s, fleet_metrics) for s in fleet.servers] if own else []
         yield create_gateway_app(fleet, settings, metrics, queries, sides=(fleet, *children), mounts=mounts, keys=keys)
+
+
+@contextmanager
+def running(settings: Settings, patience_seconds: float = START_SECONDS) -> Iterator[str]:
+    """A server for the time of a context: the gateway in a thread, its model server in a process of its own.
+
+    It keeps no query log, and what it answers late is still answered; for the loop, which logs its rendered day itself.
+
+    Args:
+        settings: a champion must be there.
+        patience_seconds: how long the model may take to load.
+
+    Yields:
+        Its URL, once it is ready.
+
+    Raises:
+        ServingError: it does not become ready.
+    """
+    patient = settings.serving.model_copy(update={"deadline_seconds": 60.0})
+    settings = settings.model_copy(update={"serving": patient})
+    with gateway_app(settings, log=False) as app, in_background(app) as url:
+        ends = time.monotonic() + patience_seconds
+        while True:
+            try:
+                app.state.gateway.check_ready()
+                break
+            except NotReadyError as error:
+                if time.monotonic() > ends:
+                    raise ServingError(
+                        got=f"no model within {patience_seconds:g} s ({error.got})",
+                        allowed="a model server that answers its warm-up frame",
+                        action="look above for what it said",
+                    ) from error
+            time.sleep(0.05)
+        yield url
 
 
 def model_command() -> list[str]:

@@ -1,8 +1,9 @@
-"""The server with a real cascade, trained from the starter pack: over HTTP it says what it says in process."""
+"""Gateway and model server with a real cascade, trained from the starter pack: over HTTP it says what it says here."""
 
 import hashlib
 import json
 import time
+from datetime import date
 from importlib import resources
 
 import httpx
@@ -14,12 +15,11 @@ from streetvision_core.cascade.engine import Cascade
 from streetvision_core.data import scenes
 from streetvision_core.data.starter import load_starter
 from streetvision_core.images.decode import decode_image, encode_jpeg
+from streetvision_core.loop import tasks
 from streetvision_core.registry.decision import Override
 from streetvision_core.registry.versions import Registry
-from streetvision_core.serving.app import create_app
-from streetvision_core.serving.reload import RegistryChampions
 from streetvision_core.serving.replay import ReplayImage, replay
-from streetvision_core.serving.run import cascade_loader, in_background
+from streetvision_core.serving.run import running
 from streetvision_core.settings import load_settings
 from streetvision_core.storage import atomic_write_json
 from streetvision_core.training.heads import train_heads
@@ -27,7 +27,7 @@ from streetvision_core.training.heads import train_heads
 pytestmark = pytest.mark.slow
 
 
-def quick_settings():
+def quick_settings(home):
     """The embedded profile, with little training; without detectors where their weights are not there yet."""
     base = load_settings("embedded")
     training = base.training.model_copy(update={"epochs": 4, "learning_rates": (1e-3,), "weight_decays": (1e-2,)})
@@ -36,6 +36,8 @@ def quick_settings():
     return base.model_copy(
         update={
             "training": training,
+            "paths": base.paths.model_copy(update={"home": home}),
+            "loop": base.loop.model_copy(update={"queries_per_day": 6}),
             "models": models,
             "serving": base.serving.model_copy(update={"reload_seconds": 0.2, "deadline_seconds": 60.0}),
         }
@@ -44,12 +46,12 @@ def quick_settings():
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    settings, folder = quick_settings(), tmp_path_factory.mktemp("version")
+    settings, folder = quick_settings(tmp_path_factory.mktemp("home")), tmp_path_factory.mktemp("version")
     # every fourth group, with all its rows: enough to answer, and to train in seconds
     table = load_starter().table
     kept = set(sorted(set(table.groups))[::4])
     table = table.select(np.array([group in kept for group in table.groups]))
-    registry = Registry(tmp_path_factory.mktemp("models"))
+    registry = Registry(settings.paths.resolve("data") / "models")
     head = train_heads(table, settings.training, settings.seed).head
     head.save(folder)
     atomic_write_json(folder / "calibration.json", fit_cascade(table, head, settings).to_dict())
@@ -73,10 +75,9 @@ def wait_until_ready(url, version):
     raise AssertionError(response.text)
 
 
-def test_serve__champion_over_http_is_the_cascade_in_process_and_reloads(world, images):
+def test_serve__two_processes_say_what_the_cascade_says_here_and_reload(world, images):
     settings, registry, (first, second) = world
-    app = create_app(None, settings, champions=RegistryChampions(registry, cascade_loader(settings)))
-    with in_background(app) as url:
+    with running(settings) as url:
         wait_until_ready(url, first)
         cascade = Cascade.from_version(registry.get(first).folder, settings)
         for image in images[:4]:
@@ -96,3 +97,14 @@ def test_serve__champion_over_http_is_the_cascade_in_process_and_reloads(world, 
     assert 'sv_stage_latency_seconds_count{stage="classifier"}' in text
     assert f'version="{second}"' in text
     json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_day__its_queries_go_through_a_running_server_into_the_log(world):
+    settings, registry, _ = world
+    day = tasks.Day(settings, date(2026, 11, 20))
+    assert tasks.answer_demo_stream(day) == 6
+    rows = day.log.rows(day.date)
+    assert len(rows) == 6
+    assert {row.verdict.model_version for row in rows} == {registry.promotions.champion()}
+    assert all(row.verdict.evidence and row.truth in (0, 1) and row.received_at.date() == day.date for row in rows)
+    assert tasks.answer_demo_stream(day) == 0  # the day had been answered before

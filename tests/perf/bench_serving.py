@@ -90,6 +90,9 @@ def build_app(kind: str) -> Any:
         def identity(self, image: Image | None = None) -> tuple[str, str]:
             return "v1", "stub"
 
+        def reference(self, version: str) -> tuple[float, ...]:
+            return ()
+
         async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:
             return answer
 

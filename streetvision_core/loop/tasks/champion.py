@@ -9,22 +9,37 @@ from typing import Any
 
 from streetvision_core.cascade.calibrate import fit_cascade
 from streetvision_core.cascade.calibration import CascadeCalibration
-from streetvision_core.cascade.engine import Cascade
+from streetvision_core.cascade.engine import Cascade, predict_table
 from streetvision_core.cascade.policy import get_policy
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.tables import base_table
 from streetvision_core.models.head import Head
 from streetvision_core.registry.versions import ModelVersion
+from streetvision_core.serving.drift import shares_of
+from streetvision_core.serving.reload import REFERENCE_CARD
 from streetvision_core.training.heads import train_heads
+from streetvision_core.types import Split
 
 
 def save_version(day: Day, head: Head, calibration: CascadeCalibration, card: Mapping[str, Any]) -> ModelVersion:
     """Puts a head and its calibration into the registry; nothing serves it yet."""
+    facts = {
+        "day": day.date.isoformat(),
+        "profile": day.settings.profile,
+        REFERENCE_CARD: _reference(day, head, calibration),
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         head.save(folder)
         calibration.save(folder)
-        return day.registry.create(folder, {"day": day.date.isoformat(), "profile": day.settings.profile, **card})
+        return day.registry.create(folder, {**facts, **card})
+
+
+def _reference(day: Day, head: Head, calibration: CascadeCalibration) -> list[float]:
+    """How the version's probabilities are spread over CALIBRATE; the server compares what it answers with that."""
+    table = base_table(day)
+    rows = table.select(table.in_split(Split.CALIBRATE))
+    return list(shares_of(predict_table(rows, head, calibration, day.settings.cascade.policy).p))
 
 
 def ensure_champion(day: Day) -> ModelVersion:

@@ -1,4 +1,4 @@
-"""The day's queries: rendered ones answered by the champion and logged, as the server logs real ones."""
+"""The day's queries: rendered ones, sent to a running server and logged with the truth that only we know."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from typing import Final
 from rich.progress import track
 
 from streetvision_core.errors import LoopError
-from streetvision_core.images.decode import decode_image
-from streetvision_core.loop.tasks.champion import load_cascade
+from streetvision_core.loop.tasks.champion import ensure_champion
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.mining.querylog import NewQuery, QueryRow
 from streetvision_core.mining.stream import StreamQuery, day_stream
+from streetvision_core.serving.caller import Caller
+from streetvision_core.serving.run import running
 
 _BATCH: Final = 16
 _ORIGINS: Final = ("rendered-drive", "rendered-scene")
 
 
 def answer_demo_stream(day: Day) -> int:
-    """Answers the simulated day's queries with the champion and logs them; goes on where a killed run stopped.
+    """Sends the simulated day's queries to a server and logs its answers; goes on where a killed run stopped.
+
+    The server is the one that `streetvision serve` runs, gateway and model server, with the champion; it does not log
+    these queries itself, because they belong to a simulated day and have a known truth.
 
     Returns:
         How many queries were answered now; 0 when the day had been answered before.
@@ -30,20 +34,20 @@ def answer_demo_stream(day: Day) -> int:
     done = sum(row.origin in _ORIGINS for row in day.log.rows(day.date))
     if done >= total:
         return 0
-    cascade = load_cascade(day)
+    ensure_champion(day)
     stream = islice(day_stream(day.number, total, day.settings.seed), done, None)
     answered = done
-    for batch in track(list(_batches(stream)), description="answering the day's queries"):
-        frames = [decode_image(query.jpeg_bytes, query.group) for query in batch]
-        verdicts = cascade.predict(frames)
-        times = [_received_at(day, answered + i, total) for i in range(len(batch))]
-        day.log.append_many(
-            [
-                NewQuery(q.jpeg_bytes, verdict, q.era, q.group, q.origin, at, q.truth, q.modes)
-                for q, verdict, at in zip(batch, verdicts, times, strict=True)
-            ]
-        )
-        answered += len(batch)
+    with running(day.settings) as url, Caller(url) as caller:
+        for batch in track(list(_batches(stream)), description="answering the day's queries"):
+            verdicts = caller.verdicts([query.jpeg_bytes for query in batch])
+            times = [_received_at(day, answered + i, total) for i in range(len(batch))]
+            day.log.append_many(
+                [
+                    NewQuery(q.jpeg_bytes, verdict, q.era, q.group, q.origin, at, q.truth, q.modes)
+                    for q, verdict, at in zip(batch, verdicts, times, strict=True)
+                ]
+            )
+            answered += len(batch)
     return answered - done
 
 
