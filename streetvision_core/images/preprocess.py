@@ -11,8 +11,9 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import cv2
@@ -184,6 +185,23 @@ def _pad(pixels: Pixels, height: int, width: int) -> Pixels:
     return padded
 
 
+def _for_patches(sides: Iterable[int]) -> Iterator[Preprocessor]:
+    """For transformers with patches of 16 pixels: the whole image, and the same with its mirror image.
+
+    Two views are test-time augmentation: their features are averaged. Mirrored text reads nothing, and no classifier
+    of road work needs it.
+    """
+    for side in sides:
+        if side != 224:  # older than the others, and the same
+            yield Preprocessor(f"letterbox-{side}/1", side, partial(_letterboxes, side=side, mirror=False))
+        yield Preprocessor(f"letterbox-flip-{side}/1", side, partial(_letterboxes, side=side, mirror=True))
+
+
+def _letterboxes(pixels: Pixels, side: int, mirror: bool) -> Views:
+    view = letterbox(pixels, side)
+    return np.stack([view, view[:, ::-1]]) if mirror else view[None]
+
+
 _REGISTRY: Final[dict[str, Preprocessor]] = {
     preprocessor.name: preprocessor
     for preprocessor in (
@@ -193,5 +211,6 @@ _REGISTRY: Final[dict[str, Preprocessor]] = {
         Preprocessor("global-tiles-260/1", TILE_PIXELS, global_and_tiles),
         Preprocessor("global-grid-260/1", TILE_PIXELS, global_and_grid),
         Preprocessor("native/1", 0, lambda pixels: pixels[None]),
+        *_for_patches(range(224, 513, 16)),
     )
 }

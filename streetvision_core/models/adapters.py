@@ -44,6 +44,9 @@ _MODELS: Final = "streetvision_core.models"
 
 ADAPTERS: Final[tuple[Adapter, ...]] = (
     Adapter("backbone", "efficientnet-lite2", f"{_MODELS}.backbone:from_settings"),
+    Adapter("backbone", "timm/*dinov3*", f"{_MODELS}.dinov3:from_timm", "timm", "gpu"),
+    Adapter("backbone", "facebook/dinov3-vit*", f"{_MODELS}.dinov3:from_transformers", "transformers", "gpu"),
+    Adapter("backbone", "lora/*", f"{_MODELS}.dinov3:from_lora", "peft", "gpu"),
     Adapter("detector", "dense-lite2", f"{_MODELS}.detectors:from_settings"),
     Adapter("detector", "yolo12n", f"{_MODELS}.detectors:from_settings"),
     Adapter("vlm", "zai-org/GLM-4*V*", f"{_MODELS}.vlm:from_settings"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -39,12 +39,9 @@ def global_and_max(embeddings: Rows) -> Rows:
     return np.concatenate([unit[0], tiles.max(axis=0)]).astype(np.float32)
 
 
-_RECIPES: Final[dict[str, Callable[[Rows], Rows]]] = dict.fromkeys(GLOBAL_AND_MAX, global_and_max)
-
-
 def feature_dim(backbone: Backbone) -> int:
     """Width D of a feature row."""
-    return 2 * backbone.dim
+    return backbone.dim if _averages(backbone) else 2 * backbone.dim
 
 
 def extract(frames: Sequence[Frame], backbone: Backbone, preprocessor: Preprocessor) -> Rows:
@@ -52,21 +49,43 @@ def extract(frames: Sequence[Frame], backbone: Backbone, preprocessor: Preproces
 
     Args:
         frames: images of any size.
-        backbone: the frozen backbone.
-        preprocessor: its version decides the recipe; features of different versions never mix.
+        backbone: the frozen backbone. One whose `recipe` is `mean-of-views` gives the mean of its views' embeddings
+            (test-time augmentation, where there are several); the others give `global_and_max`.
+        preprocessor: features of different versions never mix.
 
     Returns:
-        float32 [N, D], D = 2 x backbone.dim.
+        float32 [N, D], D = `feature_dim(backbone)`.
 
     Raises:
-        ModelError: this preprocessing has no feature recipe.
+        ModelError: this preprocessing has no feature recipe for this backbone.
     """
-    recipe = _RECIPES.get(preprocessor.name)
-    if recipe is None:
+    if _averages(backbone):
+        return _mean_of_views(frames, backbone, preprocessor)
+    if preprocessor.name not in GLOBAL_AND_MAX:
         raise ModelError(
             got=f"preprocessing {preprocessor.name!r}",
-            allowed=", ".join(_RECIPES),
+            allowed=", ".join(GLOBAL_AND_MAX),
             action="set models.preprocessing to one of them",
         )
-    rows = [recipe(backbone.embed(preprocessor.views(frame.pixels))) for frame in frames]
+    rows = [global_and_max(backbone.embed(preprocessor.views(frame.pixels))) for frame in frames]
     return np.stack(rows) if rows else np.zeros((0, feature_dim(backbone)), np.float32)
+
+
+def _averages(backbone: Backbone) -> bool:
+    return getattr(backbone, "recipe", "global-and-max") == "mean-of-views"
+
+
+def _mean_of_views(frames: Sequence[Frame], backbone: Backbone, preprocessor: Preprocessor) -> Rows:
+    """All views of all frames in one call: a GPU wants large batches."""
+    if not preprocessor.view_size:
+        raise ModelError(
+            got=f"preprocessing {preprocessor.name!r}, whose views differ in size",
+            allowed="letterbox-S/1 or letterbox-flip-S/1, S = 224, 240, … 512",
+            action="set models.preprocessing to one of them",
+        )
+    if not frames:
+        return np.zeros((0, backbone.dim), np.float32)
+    views = [preprocessor.views(frame.pixels) for frame in frames]
+    rows = backbone.embed(np.concatenate(views))
+    ends = np.cumsum([len(some) for some in views])[:-1]
+    return np.stack([part.mean(axis=0) for part in np.split(rows, ends)]).astype(np.float32)

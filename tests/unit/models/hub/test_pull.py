@@ -1,9 +1,5 @@
 """The real huggingface_hub against a small hub on the loopback."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from safetensors.numpy import save
@@ -15,11 +11,7 @@ from streetvision_core.models import hub
 from streetvision_core.models.hub import pull as pulling
 from streetvision_core.models.hub.pull import make_plan, pull
 from streetvision_core.settings import load_settings
-
-_spec = importlib.util.spec_from_file_location("hub_server", Path(__file__).with_name("hub_server.py"))
-hub_server = importlib.util.module_from_spec(_spec)
-sys.modules["hub_server"] = hub_server
-_spec.loader.exec_module(hub_server)
+from tests.unit.models.hub.hub_server import COMMIT, running_hub
 
 BASE = "timm/vit_base_patch16_dinov3.lvd1689m"
 LARGE = "timm/vit_large_patch16_dinov3.lvd1689m"
@@ -30,7 +22,7 @@ WEIGHTS = save({"weight": np.arange(50_000, dtype=np.float32)})
 def server(monkeypatch):
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     monkeypatch.setattr(pulling, "_SPARE_BYTES", 0)
-    with hub_server.running_hub() as running:
+    with running_hub() as running:
         running.files[BASE] = running.files[LARGE] = {
             "config.json": b'{"architecture": "vit_base_patch16_dinov3"}',
             "model.safetensors": WEIGHTS,
@@ -56,7 +48,7 @@ def test_pull__plan_first_then_only_the_safe_files(server, settings):
     assert plan.to_dict()["models"][0]["licence"] == "DINOv3 License"
 
     (done,) = pull(plan, settings, server.url)
-    assert (done.revision, done.files) == (hub_server.COMMIT, 2)
+    assert (done.revision, done.files) == (COMMIT, 2)
     folder = hub.resolve(BASE, settings)
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     assert not list(folder.rglob("*.bin"))
@@ -68,7 +60,7 @@ def test_pull__first_pull_pins_what_the_catalogue_cannot(server, settings):
     pull(make_plan([LARGE], settings, server.url), settings, server.url)
     server.asked.clear()
     make_plan([LARGE], settings, server.url)
-    assert any(hub_server.COMMIT in path for path in server.asked)  # asks for the recorded commit, not for the newest
+    assert any(COMMIT in path for path in server.asked)  # asks for the recorded commit, not for the newest
     make_plan([BASE], settings, server.url)
     assert any(hub.entry(BASE).revision in path for path in server.asked)
 
