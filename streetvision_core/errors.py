@@ -80,6 +80,10 @@ class ManifestError(ModelError):
     """A file is missing or its sha256 differs from the manifest."""
 
 
+class DetectorClassesError(ModelError):
+    """A detector knows no class of road work, so its boxes must not count."""
+
+
 class GatedModelError(ModelError):
     """The owner of the weights has not given this account access."""
 

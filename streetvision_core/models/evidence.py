@@ -11,13 +11,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.errors import DataError
+from streetvision_core.errors import DataError, ModelError
 from streetvision_core.models.detectors.matching import match_boxes
 from streetvision_core.models.keywords import count_keywords
 from streetvision_core.models.vlm.answers import YesNo
 from streetvision_core.types import DEVICE_CLASSES, Box, Evidence
 
 DETECTOR_NAMES: Final = ("dense-lite2", "yolo12n")
+"""The two seats of stage 2, called after the detectors of the embedded profile. Those of another profile take them in
+the profile's order: the columns of stored tables are named once and for all, the boxes keep their detector's name."""
 COUNT_SCORE: Final = 0.4
 """A box counts from this score on."""
 AGREE_IOU: Final = 0.3
@@ -52,13 +54,14 @@ def detector_evidence(
     """
     boxes = {name: _inside(found, width, height) for name, found in boxes_by_detector.items()}
     scores: dict[str, float] = {}
-    for name, found in boxes.items():
+    seated = {seat: boxes[name] for name, seat in seats(tuple(boxes)).items()}
+    for name, found in seated.items():
         for label in DEVICE_CLASSES:
             of_class = [b.score for b in found if b.label == label]
             scores[f"{name}.{label}.max"] = max(of_class, default=0.0)
             scores[f"{name}.{label}.count"] = float(sum(score >= COUNT_SCORE for score in of_class))
-    if all(name in boxes for name in DETECTOR_NAMES):
-        agreed = agreements(*(boxes[name] for name in DETECTOR_NAMES))
+    if all(name in seated for name in DETECTOR_NAMES):
+        agreed = agreements(*(seated[name] for name in DETECTOR_NAMES))
         scores["agree.count"] = float(len(agreed))
         scores["agree.max"] = max(agreed, default=0.0)
     return Evidence("detectors", scores, boxes, seconds=seconds)
@@ -71,6 +74,26 @@ def vlm_evidence(answer: YesNo, seconds: float) -> Evidence:
     """
     scores = {"vlm.mass": answer.mass} | ({} if answer.p_yes is None else {"vlm.yes": answer.p_yes})
     return Evidence("vlm", scores, text=(answer.note,) if answer.note else (), seconds=seconds)
+
+
+def seats(detectors: Sequence[str]) -> dict[str, str]:
+    """Which seat's columns each detector fills.
+
+    Raises:
+        ModelError: more detectors than seats.
+
+    Example:
+        >>> seats(["rfdetr-medium", "yolo12x"])
+        {'rfdetr-medium': 'dense-lite2', 'yolo12x': 'yolo12n'}
+    """
+    free = iter([seat for seat in DETECTOR_NAMES if seat not in detectors])
+    if len(detectors) > len(DETECTOR_NAMES):
+        raise ModelError(
+            got=f"{len(detectors)} detectors: {', '.join(detectors)}",
+            allowed=f"at most {len(DETECTOR_NAMES)}",
+            action="shorten models.detectors in the profile",
+        )
+    return {name: name if name in DETECTOR_NAMES else next(free) for name in detectors}
 
 
 def ocr_evidence(texts: Sequence[str], seconds: float) -> Evidence:

@@ -10,10 +10,11 @@ Example:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from streetvision_core.images.preprocess import Preprocessor, get_preprocessor
+from streetvision_core.models import hub
 from streetvision_core.models.adapters import load_adapter
 from streetvision_core.models.backbone import Backbone
 from streetvision_core.models.ocr import OcrReader
@@ -113,13 +114,20 @@ def load_models(settings: Settings) -> ModelSet:
         detectors=lambda: tuple(load_adapter("detector", name, settings) for name in chosen.detectors),
         vlm=None if vlm is None else lambda: load_adapter("vlm", vlm, settings),
         ocr=lambda: None if ocr is None else load_adapter("ocr", ocr, settings),
-        seen_groups=lambda: _seen_groups(chosen.detectors),
+        seen_groups=lambda: _seen_groups(settings),
     )
 
 
-def _seen_groups(detectors: Sequence[str]) -> frozenset[str]:
+def _seen_groups(settings: Settings) -> frozenset[str]:
     from streetvision_core.models.detectors import detector_names
     from streetvision_core.models.detectors._weights import read_card
+    from streetvision_core.models.detectors.card import CARD, DetectorCard
 
-    cards = [read_card(name) for name in detectors if name in detector_names()]
-    return frozenset(group for card in cards for group in card.get("seen_groups", ()))
+    groups: set[str] = set()
+    for name in settings.models.detectors:
+        folder = hub.folder_of(name, settings)
+        if name in detector_names():
+            groups.update(read_card(name).get("seen_groups", ()))
+        elif (folder / CARD).is_file():
+            groups.update(DetectorCard.read(folder).seen_groups)
+    return frozenset(groups)

@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from importlib import metadata, resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from streetvision_core.errors import StreetVisionError, WorkbenchError
-from streetvision_core.ops._check import Check
+from streetvision_core.errors import ModelError, StreetVisionError, WorkbenchError
+from streetvision_core.models import hub
+from streetvision_core.ops._check import Check, Status
 from streetvision_core.ops._machine import nearest
 from streetvision_core.registry.versions import Registry
 from streetvision_core.settings import Settings
@@ -59,6 +61,38 @@ def weights(settings: Settings) -> Check:
     """The weights that come with the package."""
     folder = Path(str(resources.files("streetvision_core"))) / "models" / "weights"
     return _files("weights", folder, "install the package again, or check out streetvision_core/models/weights again")
+
+
+NEEDED_ROLES: Final = ("backbone", "detector", "vlm", "ocr")
+"""Without a model of these a stage of the cascade cannot run; the others are for video, review and synthesis."""
+
+
+def models(settings: Settings) -> Check:
+    """Whether the big models of the profile lie in their folder; sizes and times are compared, not every digest."""
+    wanted = hub.wanted(settings)
+    if not wanted:
+        return Check("models", "ok", f"the profile {settings.profile} needs none from the hub")
+    faults = {one: fault for one in wanted if (fault := _model_fault(one, settings))}
+    if not faults:
+        return Check("models", "ok", f"{', '.join(one.id for one in wanted)} in {hub.root(settings)}")
+    found = "; ".join(f"{one.id} ({one.weight_bytes / 1e9:.2f} GB): {fault}" for one, fault in faults.items())
+    steps = [f"run: streetvision models pull {' '.join(ids)}"] if (ids := _from_hub(faults)) else []
+    steps += [f"make {one.id}: {one.made_by}" for one in faults if one.source == "trained"]
+    status: Status = "fail" if any(one.role in NEEDED_ROLES for one in faults) else "warn"
+    return Check("models", status, found, "; ".join(steps))
+
+
+def _from_hub(faults: Iterable[hub.ModelEntry]) -> list[str]:
+    return [one.id for one in faults if one.source == "hub"]
+
+
+def _model_fault(one: hub.ModelEntry, settings: Settings) -> str:
+    """What is wrong with a model's folder, in a few words; empty if nothing."""
+    try:
+        hub.resolve(one.id, settings)
+    except ModelError as error:
+        return "missing" if not hub.folder_of(one.id, settings).is_dir() else error.got
+    return ""
 
 
 def starter(settings: Settings) -> Check:

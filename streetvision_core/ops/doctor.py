@@ -24,6 +24,7 @@ CHECKS: Final[dict[str, Callable[[Settings], Check]]] = {
     "memory": _machine.memory,
     "packages": _project.packages,
     "weights": _project.weights,
+    "models": _project.models,
     "starter pack": _project.starter,
     "workspace": _project.workspace,
     "registry": _project.registry,

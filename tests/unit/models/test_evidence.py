@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 
+from streetvision_core.errors import ModelError
 from streetvision_core.models.evidence import (
     EVIDENCE_NAMES,
     agreements,
     classifier_evidence,
     detector_evidence,
     ocr_evidence,
+    seats,
     vector,
 )
 from streetvision_core.types import Box, Evidence
@@ -54,6 +56,16 @@ def test_detector_evidence__one_detector_leaves_agreement_unknown() -> None:
     row = vector([detector_evidence({"yolo12n": []}, 480, 270, 0.1)])
     known = {name for name, value in zip(EVIDENCE_NAMES, row, strict=True) if not np.isnan(value)}
     assert known == {name for name in EVIDENCE_NAMES if name.startswith("yolo12n")}
+
+
+def test_detector_evidence__other_detectors_take_the_seats_in_the_profiles_order() -> None:
+    evidence = detector_evidence({"rfdetr-medium": [CONE], "yolo12x": []}, 480, 270, 0.1)
+    assert evidence.scores["dense-lite2.cone.max"] == 0.9
+    assert evidence.scores["yolo12n.cone.max"] == evidence.scores["agree.count"] == 0
+    assert set(evidence.boxes) == {"rfdetr-medium", "yolo12x"}
+    assert seats(["rfdetr-small", "dense-lite2"]) == {"rfdetr-small": "yolo12n", "dense-lite2": "dense-lite2"}
+    with pytest.raises(ModelError, match="at most 2"):
+        detector_evidence({"a": [], "b": [], "c": []}, 480, 270, 0.1)
 
 
 def test_detector_evidence__boxes_are_cut_to_the_frame() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from streetvision_core.errors import SettingsError
+from streetvision_core.models import hub
 from streetvision_core.ops import _machine, _project
 from streetvision_core.ops._check import GIB, Check
 from streetvision_core.ops.doctor import CHECKS, DoctorReport, doctor
@@ -108,6 +109,29 @@ def test_packages__missing(settings: Settings, monkeypatch: pytest.MonkeyPatch) 
     check = _one(settings, "packages")
     assert (check.status, check.found) == ("fail", "missing: no-such-package")
     assert "constraints.txt" in check.action
+
+
+def test_models__says_what_is_missing_and_the_command(settings: Settings) -> None:
+    assert _one(settings, "models").status == "ok"
+    platinum = load_settings("platinum").model_copy(update={"paths": settings.paths})
+    check = _one(platinum, "models")
+    assert check.status == "fail"
+    assert "timm/vit_large_patch16_dinov3.lvd1689m (0.61 GB): missing" in check.found
+    assert "streetvision models pull timm/vit_large_patch16_dinov3.lvd1689m zai-org/GLM-4.6V-Flash" in check.action
+    assert "make rfdetr-medium: notebooks/21_finetune_rfdetr.ipynb" in check.action
+    for one in hub.wanted(platinum):
+        if one.role in _project.NEEDED_ROLES:
+            folder = hub.folder_of(one.id, platinum)
+            folder.mkdir(parents=True)
+            (folder / "model.safetensors").write_bytes(b"weights")
+            hub.record(one.id, folder)
+    check = _one(platinum, "models")
+    assert check.status == "warn"  # video, segments and pictures can wait
+    assert "GLM" not in check.found
+    (hub.folder_of("rfdetr-medium", platinum) / "model.safetensors").write_bytes(b"others!")
+    check = _one(platinum, "models")
+    assert check.status == "fail"
+    assert "another sha256" in check.found
 
 
 def _pack(folder: Path) -> None:

@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         path = self.path.split("?")[0]
         self.hub.asked.append(f"{self.command} {path}")
-        if path.startswith("/api/models/"):
+        if path.startswith(("/api/models/", "/api/datasets/")):
             repo = "/".join(path.split("/")[3:5])
             if repo not in self.hub.files:
                 return self._send(404, {"X-Error-Code": "RepoNotFound"}, b'{"error": "Repository not found"}', body)
@@ -73,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(200, {"Content-Type": "application/json"}, json.dumps(tree).encode(), body)
             data = json.dumps(self.hub.info(repo)).encode()
             return self._send(200, {"Content-Type": "application/json"}, data, body)
-        owner, name, _, _, *rest = path.lstrip("/").split("/")
+        owner, name, _, _, *rest = path.lstrip("/").removeprefix("datasets/").split("/")
         repo, file = f"{owner}/{name}", "/".join(rest)
         if repo in self.hub.gated:
             return self._send(403, {"X-Error-Code": "GatedRepo"}, b'{"error": "gated"}', body)
