@@ -196,7 +196,7 @@ def open_timm(folder: Path) -> Network:
     except ImportError as error:
         raise MissingExtraError("timm", "gpu") from error
     try:
-        model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0, global_pool="token")
+        model: Any = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0, global_pool="token")
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise _broken(folder, error) from error
     cfg = model.pretrained_cfg

@@ -53,8 +53,8 @@ class DetectorCard:
             data = json.loads((folder / CARD).read_text())
             if data.pop("format") != _FORMAT:
                 raise ValueError("another format")
-            lists = {name: tuple(data.pop(name)) for name in ("classes", "seen_groups")}
-            return cls(**data, **lists)
+            classes, groups = tuple(data.pop("classes")), tuple(data.pop("seen_groups"))
+            return cls(**data, classes=classes, seen_groups=groups)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ManifestError(
                 got=f"{folder / CARD}: {type(error).__name__} {error}",
