@@ -64,6 +64,30 @@ class NoImagesError(ImageError):
     """A folder holds no image at all."""
 
 
+class VideoError(StreetVisionError):
+    """A video was refused."""
+
+
+class VideoTooLargeError(VideoError):
+    """Too many bytes, pixels, frames or seconds."""
+
+
+class VideoFormatError(VideoError):
+    """Not a container or codec we read, or no video stream in it."""
+
+
+class VideoBrokenError(VideoError):
+    """Empty, truncated or otherwise undecodable."""
+
+
+class VideoSearchError(VideoError):
+    """A query the index cannot answer, an index of another make, or a search provider that failed."""
+
+
+class QuotaError(VideoSearchError):
+    """A provider's paid or free minutes are used up."""
+
+
 class DataError(StreetVisionError):
     """A data set, label or group is not as it should be."""
 

@@ -56,6 +56,25 @@ class Decode(_Section):
     max_pixels: int = Field(50_000_000, gt=0)
 
 
+class VideoSettings(_Section):
+    """Which way a video is answered, and the limits on what is decoded."""
+
+    max_bytes: int = Field(4 * 2**30, gt=0)
+    max_seconds: float = Field(4 * 3600.0, gt=0)
+    max_pixels: int = Field(4096 * 2304, gt=0, description="of one frame")
+    max_frames: int = Field(1_000_000, gt=0, description="decoded, of which few are looked at")
+    direct_seconds: float = Field(10.0, gt=0, description="up to here every frame of a dense grid is answered")
+    direct_step_seconds: float = Field(0.5, gt=0)
+    keyframes_seconds: float = Field(60.0, gt=0, description="up to here key frames are answered; longer is searched")
+    keyframes_step_seconds: float = Field(1.0, gt=0, description="the longest between two key frames")
+    scene_score: float = Field(0.3, gt=0, le=1, description="FFmpeg's scene score above which a frame is a key frame")
+    index_step_seconds: float = Field(2.0, gt=0, description="between two frames of the index that is searched")
+    best_clips: int = Field(6, ge=1, description="stretches of a long video that are answered")
+    clip_seconds: float = Field(10.0, gt=0, description="length of such a stretch")
+    smooth_seconds: float = Field(1.0, gt=0, description="deviation of the Gaussian that smooths answers over time")
+    twelvelabs_minutes: float = Field(600.0, ge=0, description="minutes of indexing the account has, all in all")
+
+
 class Models(_Section):
     """One adapter name per role; None where the profile has none."""
 
@@ -209,6 +228,7 @@ class Settings(BaseSettings):
     seed: int = 0
     paths: Paths = Paths()
     decode: Decode = Decode()
+    video: VideoSettings = VideoSettings()
     models: Models
     vlm: VlmSettings = VlmSettings()
     cascade: CascadeSettings = CascadeSettings()

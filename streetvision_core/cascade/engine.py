@@ -53,7 +53,8 @@ class Cascade:
     ) -> None:
         calibration.check(head.backbone, head.preprocessing)
         head.check(models.backbone.name, models.preprocessor.name)
-        self.head, self.calibration, self.policy, self.version = head, calibration, policy, version
+        self.models, self.head, self.calibration = models, head, calibration
+        self.policy, self.version = policy, version
         sizes = [part for part in (calibration, calibration.small) if part is not None]
         unwanted: dict[Stage, str] = {
             stage: calibration.absent.get(stage, f"policy {policy.name} does not ask for it")

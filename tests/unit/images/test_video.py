@@ -1,0 +1,179 @@
+import struct
+import tracemalloc
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streetvision_core.errors import VideoBrokenError, VideoError, VideoFormatError, VideoTooLargeError
+from streetvision_core.images.video import Sampling, list_videos, open_video, read_clip, stream
+from streetvision_core.images.video_writing import encode_video
+from streetvision_core.settings import VideoSettings
+
+FPS = 10
+SIZE = (48, 64)
+
+
+def street(level, seed):
+    """Noise over a grey level, so that neighbouring frames are alike and levels are not."""
+    rng = np.random.default_rng(seed)
+    return np.clip(rng.normal(level, 6, (*SIZE, 3)), 0, 255).astype(np.uint8)
+
+
+def film(levels, fps=FPS, **options):
+    """One second of each grey level."""
+    frames = [street(level, 100 * i + k) for i, level in enumerate(levels) for k in range(int(fps))]
+    return encode_video(frames, fps, **options)
+
+
+CALM = film([120] * 4)
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+    """An mp4 that holds sound only."""
+    path = tmp_path_factory.mktemp("music") / "song.mp4"
+    with av.open(str(path), "w") as output:
+        track = output.add_stream("aac", rate=16_000, layout="mono")
+        for start in range(0, 16_000, 1024):
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            sound.sample_rate, sound.pts = 16_000, start
+            output.mux(track.encode(sound))
+        output.mux(track.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("mp4", "libx264"), ("matroska", "libx264"), ("avi", "mpeg4"), ("mpegts", "libx264"), ("webm", "libvpx-vp9")],
+)
+def test_open_video__reads_the_usual_containers(container, codec):
+    video = open_video(film([90, 90], container=container, codec=codec))
+    assert video.info.seconds == pytest.approx(2.0, abs=0.15)
+    assert (video.info.height, video.info.width) == SIZE
+    times = [moment.seconds for moment in stream(video, Sampling(0.5))]
+    assert times == pytest.approx([0.0, 0.5, 1.0, 1.5], abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("data", "raises"),
+    [
+        (b"", VideoBrokenError),
+        (b"no video at all" * 100, VideoBrokenError),
+        (CALM[: len(CALM) // 2], VideoBrokenError),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n", VideoError),
+        (b"ffconcat version 1.0\nfile /etc/hostname\n", VideoFormatError),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 64, VideoError),
+    ],
+    ids=["empty", "text", "cut", "playlist", "concat", "picture"],
+)
+def test_open_video__refuses_by_name(data, raises):
+    with pytest.raises(raises) as caught:
+        open_video(data, "clip.mp4")
+    assert "clip.mp4" in caught.value.got and caught.value.action
+
+
+def test_open_video__needs_a_file_and_a_picture(tmp_path, music):
+    with pytest.raises(VideoBrokenError, match="no such file"):
+        open_video(tmp_path / "gone.mp4")
+    with pytest.raises(VideoFormatError, match="no video stream"):
+        open_video(music)
+
+
+@pytest.mark.parametrize(
+    "limit", [{"max_bytes": 500}, {"max_seconds": 3.0}, {"max_pixels": 1000}, {"max_frames": 30}], ids=str
+)
+def test_open_video__keeps_its_limits(limit):
+    with pytest.raises(VideoTooLargeError, match="at most"):
+        open_video(CALM, limits=VideoSettings(**limit))
+
+
+def test_stream__keeps_the_pixel_limit_when_the_header_lies():
+    data = bytearray(CALM)
+    at = data.index(b"avc1", data.index(b"stsd")) + 28
+    assert struct.unpack(">HH", data[at : at + 4]) == (SIZE[1], SIZE[0])
+    data[at : at + 4] = struct.pack(">HH", 16, 16)
+    with pytest.raises(VideoError):
+        list(stream(open_video(bytes(data), limits=VideoSettings(max_pixels=1000)), Sampling(1)))
+
+
+def test_stream__finds_the_cuts_and_keeps_the_grid():
+    video = open_video(film([30, 30, 30, 220, 220, 90, 90]))
+    cuts = [m.seconds for m in stream(video, Sampling(9.0, scene_score=0.3)) if m.why == "scene"]
+    assert cuts == pytest.approx([3.0, 5.0], abs=0.11)
+    times = [m.seconds for m in stream(video, Sampling(1.2, scene_score=0.3))]
+    assert max(np.diff(times)) <= 1.25 and 3.0 in np.round(times, 1)
+    assert [m.why for m in stream(video, Sampling(2.0))] == ["grid"] * 4
+
+
+def test_stream__a_strobe_stays_bounded():
+    flicker = encode_video([street(level, i) for i, level in enumerate([10, 240] * 25)], 25)
+    assert len(list(stream(open_video(flicker), Sampling(1.0, scene_score=0.3)))) <= 2 / 0.3 + 2
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"), [(1.5, 3.0, [1.5, 2.5]), (2.0, None, [2.0, 3.0]), (9.0, None, [])]
+)
+def test_stream__stretch(start, end, expected):
+    moments = stream(open_video(CALM), Sampling(1.0, start_seconds=start, end_seconds=end))
+    assert [m.seconds for m in moments] == pytest.approx(expected, abs=0.01)
+
+
+def test_stream__the_picture_is_the_one_of_its_time():
+    video = open_video(film([20, 120, 220], quality=8))
+    for moment in stream(video, Sampling(0.5)):
+        assert moment.frame.pixels.mean() == pytest.approx([20, 120, 220][int(moment.seconds)], abs=6)
+
+
+def test_stream__turns_what_was_filmed_on_its_side():
+    frames = [np.zeros((*SIZE, 3), np.uint8) for _ in range(3)]
+    for frame in frames:
+        frame[:16, :16] = 255
+    data = bytearray(encode_video(frames, quality=5))
+    at = data.index(b"tkhd") + 4 + 40
+    one = 1 << 16
+    data[at : at + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
+    (clip,) = [read_clip(open_video(bytes(data)), Sampling(9.0))]
+    pixels = clip.frames[0].pixels
+    assert pixels.shape == (SIZE[1], SIZE[0], 3)
+    assert pixels[4, -4].mean() > 200 > pixels[4, 4].mean(), "a quarter turn clockwise brings the corner to the right"
+
+
+def test_stream__a_power_cut_leaves_what_was_recorded():
+    whole = film([60] * 6, container="matroska")
+    video = open_video(whole[: len(whole) * 2 // 3])
+    times = [m.seconds for m in stream(video, Sampling(1.0))]
+    assert 2 < len(times) < 6
+    assert video.info.truncated and not open_video(whole).info.truncated
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(CALM) - 1), st.integers(0, 255)), min_size=1, max_size=12))
+def test_stream__damage_ends_in_frames_or_a_named_error(damage):
+    data = bytearray(CALM)
+    for at, value in damage:
+        data[at] = value
+    try:
+        for moment in stream(open_video(bytes(data)), Sampling(1.0, scene_score=0.3)):
+            assert moment.seconds >= 0 and moment.frame.pixels.dtype == np.uint8
+    except VideoError as error:
+        assert error.action
+
+
+def test_stream__holds_one_frame_at_a_time():
+    frames = (np.full((360, 640, 3), i % 200, np.uint8) for i in range(150))
+    video = open_video(encode_video(frames, 5))
+    tracemalloc.start()
+    count = sum(1 for _ in stream(video, Sampling(0.2)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 150
+    assert peak < 12 * 360 * 640 * 3, "150 frames would need 150 times their bytes"
+
+
+def test_list_videos__by_suffix(tmp_path):
+    for name in ("b.MP4", "a.mov", ".hidden.mp4", "c.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [p.name for p in list_videos(tmp_path)] == ["a.mov", "b.MP4"]
