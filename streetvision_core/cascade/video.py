@@ -19,7 +19,7 @@ import numpy as np
 from streetvision_core.cascade.clip import BATCH, ClipVerdict, Mode, sum_up
 from streetvision_core.cascade.engine import Cascade
 from streetvision_core.images.video import Moment, Sampling, Video, stream
-from streetvision_core.models.frame_index import FeatureEncoder, best_stretches, build_index
+from streetvision_core.models.frame_index import Encoder, FeatureEncoder, Rows, best_stretches, build_index
 from streetvision_core.types import Frame, Verdict
 
 Span = tuple[float, float]
@@ -33,11 +33,13 @@ class Query:
 
     Attributes:
         examples: frames that show it.
+        text: words that say it; the encoder must know words.
         spans: stretches another search has found; nothing is searched then.
         found_by: who found them.
     """
 
     examples: tuple[Frame, ...] = ()
+    text: str = ""
     spans: tuple[Span, ...] | None = None
     found_by: str = ""
 
@@ -55,6 +57,7 @@ def predict_video(
     query: Query | None = None,
     store: Path | None = None,
     progress: Progress = lambda what, seconds: None,
+    encoder: Encoder | None = None,
 ) -> ClipVerdict:
     """Answers a video.
 
@@ -64,9 +67,11 @@ def predict_video(
         query: what to look for if the video is long; a query makes a short one be searched, too.
         store: folder where indexes of long videos are kept.
         progress: told how far it is.
+        encoder: makes the rows that examples and words are compared with; None takes stage 1's features.
 
     Raises:
         VideoError: nothing in it can be decoded.
+        VideoSearchError: words where the encoder knows none.
     """
     began, limits, length = time.perf_counter(), video.limits, video.info.seconds
     mode: Mode = "search" if query is not None else choose_mode(video)
@@ -74,7 +79,7 @@ def predict_video(
     screening: tuple[tuple[float, float], ...] = ()
     spans = [(0.0, length)]
     if mode == "search":
-        spans, screening, more = _search(video, cascade, query or Query(), store, progress)
+        spans, screening, more = _search(video, cascade, query or Query(), store, progress, encoder)
         notes = (*notes, *more)
     sampling = {
         "direct": Sampling(limits.direct_step_seconds),
@@ -96,26 +101,36 @@ def predict_video(
 
 
 def _search(
-    video: Video, cascade: Cascade, query: Query, store: Path | None, progress: Progress
+    video: Video, cascade: Cascade, query: Query, store: Path | None, progress: Progress, encoder: Encoder | None
 ) -> tuple[list[Span], tuple[tuple[float, float], ...], tuple[str, ...]]:
     """Stretches worth answering, the score of every frame of the index, and remarks."""
     if query.spans is not None:
         return list(query.spans), (), (f"the stretches were found by {query.found_by}; the rest was not looked at",)
-    encoder = FeatureEncoder(cascade.models.backbone, cascade.models.preprocessor)
+    own = FeatureEncoder(cascade.models.backbone, cascade.models.preprocessor)
+    used = (encoder or own) if query.examples or query.text else own
+    wanted = _wanted(query, used)
     limits = video.limits
-    index = build_index(video, encoder, limits.index_step_seconds, store, lambda s: progress("indexing", s))
-    if query.examples:
-        scores = np.clip(index.similarity(encoder.encode(query.examples)), 0, 1)
-        by = f"likeness to {len(query.examples)} example frames"
+    index = build_index(video, used, limits.index_step_seconds, store, lambda s: progress("indexing", s))
+    if wanted is not None:
+        scores = np.clip(index.similarity(wanted), 0, 1)
+        by = f"likeness to {query.text!r}" if query.text else f"likeness to {len(query.examples)} example frames"
     else:
         scores = 1 / (1 + np.exp(-cascade.head.predict_logit(index.rows.astype(np.float32))))
         by = "stage 1's head, uncalibrated"
     spans = best_stretches(index.seconds, scores, limits.best_clips, limits.clip_seconds, video.info.seconds)
     notes = [f"searched {len(index.seconds)} frames by {by}; answered only the {len(spans)} best stretches"]
     left = sum(s > 0.5 and not any(a <= t <= b for a, b in spans) for t, s in zip(index.seconds, scores, strict=True))
-    if left and not query.examples:
+    if left and wanted is None:
         notes.append(f"{left} more frames scored above 0.5 outside them: raise video.best_clips to answer more")
     return spans, tuple(zip(index.seconds.tolist(), scores.tolist(), strict=True)), tuple(notes)
+
+
+def _wanted(query: Query, encoder: Encoder) -> Rows | None:
+    """Rows of what is looked for; None: road work, by the head."""
+    rows = [encoder.encode_text(query.text)] if query.text else []
+    if query.examples:
+        rows.append(encoder.encode(query.examples))
+    return np.concatenate(rows) if rows else None
 
 
 def _stretch(video: Video, sampling: Sampling, span: Span) -> Iterator[Moment]:

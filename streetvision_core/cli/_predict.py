@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streetvision_core.cli import _video
 from streetvision_core.cli._output import NAMED_ERROR, OK, PARTLY, emit, say, stderr, stdout
 
 _BATCH = 8
@@ -15,12 +16,12 @@ _BATCH = 8
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command(
-        epilog="Examples:  streetvision predict photos/ --json > answers.json   ·   streetvision predict a.jpg b.png"
+        epilog="Examples:  streetvision predict photos/ --json > answers.json   ·   streetvision predict a.jpg b.mp4"
     )(predict)
 
 
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Images, or folders that are searched for images.")],
+    paths: Annotated[list[Path], typer.Argument(help="Images and videos, or folders of them.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     evidence: Annotated[
         bool, typer.Option("--boxes", help="With --json: scores, boxes and text of each stage.")
@@ -28,15 +29,17 @@ def predict(
     policy: Annotated[str, typer.Option(help="Exit policy: certified or plan; empty takes the settings'.")] = "",
     profile: Annotated[str, typer.Option(help="Settings profile; empty takes SV_PROFILE or embedded.")] = "",
 ) -> None:
-    """Says for each image whether it shows road work, and how sure it is.
+    """Says for each image whether it shows road work, and how sure it is; for a video also when.
 
     Files that cannot be read are reported one by one and do not stop the others; the exit code is then 3.
     """
     from streetvision_core.loop import tasks
 
-    files = _collect(paths)
-    cascade = tasks.load_cascade(tasks.open_day(profile), policy=policy or None)
+    files, videos = _collect(paths)
+    day = tasks.open_day(profile)
+    cascade = tasks.load_cascade(day, policy=policy or None)
     answers: list[dict[str, Any]] = []
+    watched: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     from rich.progress import Progress
 
@@ -46,15 +49,21 @@ def predict(
             batch = files[start : start + _BATCH]
             _answer(batch, cascade, answers, errors, evidence)
             bar.advance(task, len(batch))
-    _report(answers, errors, as_json, cascade.version)
-    raise typer.Exit(NAMED_ERROR if not answers else PARTLY if errors else OK)
+    for path in videos:
+        _video.watch(path, day, cascade, watched, errors, evidence)
+    _report(answers, watched, errors, as_json, cascade.version)
+    raise typer.Exit(NAMED_ERROR if not answers and not watched else PARTLY if errors else OK)
 
 
-def _collect(paths: list[Path]) -> list[Path]:
+def _collect(paths: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Image files and video files."""
     from streetvision_core.images.decode import FOREIGN_SUFFIXES, IMAGE_SUFFIXES, list_images
+    from streetvision_core.images.video import VIDEO_SUFFIXES
 
-    wanted = IMAGE_SUFFIXES | FOREIGN_SUFFIXES
-    return [file for path in paths for file in (list_images(path, wanted) if path.is_dir() else [path])]
+    wanted = IMAGE_SUFFIXES | FOREIGN_SUFFIXES | VIDEO_SUFFIXES
+    files = [file for path in paths for file in (list_images(path, wanted) if path.is_dir() else [path])]
+    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    return [file for file in files if file not in videos], videos
 
 
 def _answer(
@@ -79,10 +88,25 @@ def _answer(
         answers.append({"path": str(path), "width": frame.width, "height": frame.height, **answer})
 
 
-def _report(answers: list[dict[str, Any]], errors: list[dict[str, Any]], as_json: bool, version: str) -> None:
+def _report(
+    answers: list[dict[str, Any]],
+    watched: list[dict[str, Any]],
+    errors: list[dict[str, Any]],
+    as_json: bool,
+    version: str,
+) -> None:
     if as_json:
-        emit({"model_version": version, "results": answers, "errors": errors})
+        emit({"model_version": version, "results": answers, "videos": watched, "errors": errors})
         return
+    if answers or not watched:
+        _table(answers, version)
+    for answer in watched:
+        _video.show(answer)
+    if errors:
+        say(f"{len(errors)} files could not be read; see above")
+
+
+def _table(answers: list[dict[str, Any]], version: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -94,5 +118,3 @@ def _report(answers: list[dict[str, Any]], errors: list[dict[str, Any]], as_json
         p, ms = f"{answer['p_roadwork']:.3f}", f"{answer['seconds'] * 1000:.0f}"
         table.add_row(escape(answer["path"]), said, p, answer["exit_stage"], ms)
     stdout.print(table)
-    if errors:
-        say(f"{len(errors)} files could not be read; see above")

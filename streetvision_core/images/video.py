@@ -26,7 +26,6 @@ __all__ = [
     "Sampling",
     "Video",
     "VideoInfo",
-    "list_videos",
     "open_video",
     "read_clip",
     "stream",
@@ -139,15 +138,6 @@ def read_clip(video: Video, sampling: Sampling) -> Clip:
     """
     moments = list(stream(video, sampling))
     return Clip(tuple(m.frame for m in moments), tuple(m.seconds for m in moments), video.name)
-
-
-def list_videos(folder: Path) -> list[Path]:
-    """All video files below a folder by their suffix, sorted; hidden files are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
 
 
 def _decode(video: Video, sampling: Sampling) -> Iterator[tuple[Any, float]]:

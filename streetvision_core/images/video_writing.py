@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import chain
+from typing import Any
 
 from streetvision_core.errors import MissingExtraError
 from streetvision_core.types import Pixels
@@ -35,7 +36,7 @@ def encode_video(
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
         options = {"crf": str(quality), "preset": "veryfast"}
-        stream = output.add_stream(codec, rate=Fraction(fps).limit_denominator(1000), options=options)
+        stream: Any = output.add_stream(codec, rate=Fraction(fps).limit_denominator(1000), options=options)
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = "yuv420p"
         for pixels in chain((first,), rest):

@@ -21,6 +21,7 @@ from streetvision_core.loop.tasks.story import build_story, show, tell
 from streetvision_core.loop.tasks.synthesis import plan_synthesis, synthesize
 from streetvision_core.loop.tasks.tables import heldout_table, learning_table, real_table
 from streetvision_core.loop.tasks.training import calibrate_challenger, train_challenger
+from streetvision_core.loop.tasks.video import search_video, watch_video
 from streetvision_core.loop.tasks.week import build_week
 from streetvision_core.loop.tasks.workbench import fill_workbench
 
@@ -52,9 +53,11 @@ __all__ = [
     "quantize_backbone",
     "queries_of",
     "real_table",
+    "search_video",
     "sections",
     "show",
     "synthesize",
     "tell",
     "train_challenger",
+    "watch_video",
 ]

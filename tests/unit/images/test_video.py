@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streetvision_core.errors import VideoBrokenError, VideoError, VideoFormatError, VideoTooLargeError
-from streetvision_core.images.video import Sampling, list_videos, open_video, read_clip, stream
+from streetvision_core.images.video import Sampling, open_video, read_clip, stream
 from streetvision_core.images.video_writing import encode_video
 from streetvision_core.settings import VideoSettings
 
@@ -171,9 +171,3 @@ def test_stream__holds_one_frame_at_a_time():
     tracemalloc.stop()
     assert count == 150
     assert peak < 12 * 360 * 640 * 3, "150 frames would need 150 times their bytes"
-
-
-def test_list_videos__by_suffix(tmp_path):
-    for name in ("b.MP4", "a.mov", ".hidden.mp4", "c.jpg"):
-        (tmp_path / name).write_bytes(b"x")
-    assert [p.name for p in list_videos(tmp_path)] == ["a.mov", "b.MP4"]

@@ -1,0 +1,123 @@
+"""Videos: what `streetvision predict` does with them, and `streetvision search`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streetvision_core.cli._output import OK, emit, say, stderr, stdout
+
+if TYPE_CHECKING:
+    from streetvision_core.cascade.engine import Cascade
+    from streetvision_core.cascade.video import Progress
+    from streetvision_core.images.video import Video
+    from streetvision_core.loop.tasks import Day
+
+_BARS = "▁▂▃▄▅▆▇█"
+_COLUMNS = 60
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command(
+        epilog="Examples:  streetvision search drive.mp4   ·   streetvision search drive.mp4 --like cones.jpg --json"
+    )(search)
+
+
+def search(
+    video: Annotated[Path, typer.Argument(help="A video file, of up to four hours.")],
+    like: Annotated[list[Path] | None, typer.Option(help="An image that shows what to look for; repeatable.")] = None,
+    text: Annotated[str, typer.Option(help="Words that say what to look for.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    profile: Annotated[str, typer.Option(help="Settings profile; empty takes SV_PROFILE or embedded.")] = "",
+) -> None:
+    """Finds the stretches of a long video that match, and says of each whether it shows road work.
+
+    With neither --like nor --text it looks for road work. The index is kept, so a second search is quick.
+    """
+    from streetvision_core.images.decode import read_image
+    from streetvision_core.images.video import open_video
+    from streetvision_core.loop import tasks
+
+    day = tasks.open_day(profile)
+    opened = open_video(video, limits=day.settings.video)
+    cascade = tasks.load_cascade(day)
+    with _progress(opened) as progress:
+        examples = tuple(read_image(path, day.settings.decode) for path in like or ())
+        answer = tasks.search_video(day, opened, cascade, examples, text, progress).to_dict()
+    if as_json:
+        emit(answer)
+    else:
+        show(answer)
+    raise typer.Exit(OK)
+
+
+def watch(
+    path: Path,
+    day: Day,
+    cascade: Cascade,
+    answers: list[dict[str, Any]],
+    errors: list[dict[str, Any]],
+    evidence: bool,
+) -> None:
+    """Answers one video; a file that cannot be read is told and passed over."""
+    from streetvision_core.errors import VideoError
+    from streetvision_core.images.video import open_video
+    from streetvision_core.loop import tasks
+
+    try:
+        video = open_video(path, limits=day.settings.video)
+        with _progress(video) as progress:
+            answers.append({"path": str(path), **tasks.watch_video(day, video, cascade, progress).to_dict(evidence)})
+    except VideoError as error:
+        errors.append({"path": str(path), **error.to_dict()})
+        say((str(path), "yellow"), f": {type(error).__name__}: {error.got}; {error.action}")
+
+
+def show(answer: dict[str, Any]) -> None:
+    """One video's answer, as a line over time and a table."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    said = "[bold dark_orange]road work[/]" if answer["roadwork"] else "no road work seen"
+    stdout.print(f"{escape(answer['source'])}: {said}, {answer['seconds']:.1f} s, by {answer['mode']}")
+    stdout.print(f"  0 s {_line(answer)} {answer['seconds']:.0f} s", highlight=False)
+    table = Table()
+    for name in ("from s", "to s", "score", "peak s"):
+        table.add_column(name, justify="right")
+    for segment in answer["segments"]:
+        table.add_row(*(f"{segment[k]:.2f}" for k in ("start_seconds", "end_seconds", "p_roadwork", "peak_seconds")))
+    if answer["segments"]:
+        stdout.print(table)
+    for note in answer["notes"]:
+        say(f"  {note}")
+
+
+def _line(answer: dict[str, Any]) -> str:
+    """The smoothed p over time; a dot where nothing was answered."""
+    cells = []
+    for i in range(_COLUMNS):
+        at = (i + 0.5) / _COLUMNS * answer["seconds"]
+        nearest = min(answer["timeline"], key=lambda moment: abs(moment["seconds"] - at))
+        seen = any(start <= at <= end for start, end in answer["examined"])
+        cells.append(_BARS[round(nearest["smoothed"] * (len(_BARS) - 1))] if seen else "·")
+    return "".join(cells)
+
+
+@contextmanager
+def _progress(video: Video) -> Iterator[Progress]:
+    from rich.progress import Progress as Bar
+
+    with Bar(console=stderr, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def told(what: str, seconds: float) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=video.info.seconds)
+            bar.update(tasks[what], completed=seconds)
+
+        yield told
