@@ -53,7 +53,7 @@ class Answered:
 
     def to_dict(self, evidence: bool = False) -> dict[str, Any]:
         """A JSON-ready form; with everything the stages saw only if asked."""
-        told = {"seconds": round(self.seconds, 3), "smoothed": round(self.smoothed, 4), **self.verdict.to_dict()}
+        told = {"at_seconds": round(self.seconds, 3), "smoothed": round(self.smoothed, 4), **self.verdict.to_dict()}
         for key in ("model_version", "policy", *(() if evidence else ("evidence",))):
             told.pop(key)
         return told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,7 @@ def search(
     video: Annotated[Path, typer.Argument(help="A video file, of up to four hours.")],
     like: Annotated[list[Path] | None, typer.Option(help="An image that shows what to look for; repeatable.")] = None,
     text: Annotated[str, typer.Option(help="Words that say what to look for.")] = "",
+    provider: Annotated[Literal["local", "twelvelabs"], typer.Option(help="Who searches.")] = "local",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     profile: Annotated[str, typer.Option(help="Settings profile; empty takes SV_PROFILE or embedded.")] = "",
 ) -> None:
@@ -48,7 +49,7 @@ def search(
     cascade = tasks.load_cascade(day)
     with _progress(opened) as progress:
         examples = tuple(read_image(path, day.settings.decode) for path in like or ())
-        answer = tasks.search_video(day, opened, cascade, examples, text, progress).to_dict()
+        answer = tasks.search_video(day, opened, cascade, examples, text, provider, progress).to_dict()
     if as_json:
         emit(answer)
     else:
@@ -102,7 +103,7 @@ def _line(answer: dict[str, Any]) -> str:
     cells = []
     for i in range(_COLUMNS):
         at = (i + 0.5) / _COLUMNS * answer["seconds"]
-        nearest = min(answer["timeline"], key=lambda moment: abs(moment["seconds"] - at))
+        nearest = min(answer["timeline"], key=lambda moment: abs(moment["at_seconds"] - at))
         seen = any(start <= at <= end for start, end in answer["examined"])
         cells.append(_BARS[round(nearest["smoothed"] * (len(_BARS) - 1))] if seen else "·")
     return "".join(cells)

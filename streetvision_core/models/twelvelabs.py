@@ -81,7 +81,7 @@ class TwelveLabsSearch:
         key = api_key or os.environ.get(KEY_VARIABLE)
         if not key:
             raise VideoSearchError("no API key", f"a key in {KEY_VARIABLE}", "make one in the TwelveLabs dashboard")
-        self._client = TwelveLabs(api_key=key, **({} if base_url is None else {"base_url": base_url}))
+        self._client: Any = TwelveLabs(api_key=key, **({} if base_url is None else {"base_url": base_url}))
         self._ledger, self._quota = ledger, quota_minutes
         self._poll, self._wait = poll_seconds, wait_seconds
 
@@ -143,7 +143,7 @@ class TwelveLabsSearch:
             index_id = str(
                 self._client.indexes.create(
                     index_name=_INDEX_NAME,
-                    models=[{"model_name": MODEL, "model_options": ["visual"]}],  # type: ignore[list-item]
+                    models=[{"model_name": MODEL, "model_options": ["visual"]}],
                 ).id
             )
         keep(index_id, entry)
@@ -153,8 +153,9 @@ class TwelveLabsSearch:
             entry = replace(entry, asset_id=str(asset.id))
             keep(index_id, entry)
         if not entry.indexed_id:
-            self._await("the upload", lambda: self._client.assets.retrieve(entry.asset_id).status)
-            made = self._client.indexes.indexed_assets.create(index_id, asset_id=entry.asset_id)
+            asset_id = entry.asset_id
+            self._await("the upload", lambda: self._client.assets.retrieve(asset_id).status)
+            made = self._client.indexes.indexed_assets.create(index_id, asset_id=asset_id)
             entry = replace(entry, indexed_id=str(made.id))
             keep(index_id, entry)
         if not entry.ready:

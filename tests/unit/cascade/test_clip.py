@@ -59,7 +59,7 @@ def test_predict_clip__is_told_whole_and_honest():
     told = predict_clip(clip([0.9, 0.0, 0.9]), Reader()).to_dict()
     assert told["calibrated"] is False and "not" in told["notes"][-1]
     assert any("first stage failed on 1 of 3" in note for note in told["notes"])
-    assert [moment["seconds"] for moment in told["timeline"]] == [0.0, 1.0, 2.0]
+    assert [moment["at_seconds"] for moment in told["timeline"]] == [0.0, 1.0, 2.0]
     assert "evidence" not in told["timeline"][0]
     assert told["segments"][0]["start_seconds"] == 0.0
 

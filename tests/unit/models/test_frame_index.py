@@ -35,8 +35,8 @@ class Dying:
 
 @pytest.fixture(scope="module")
 def video():
-    levels = [20 + 5 * i for i in range(40)]
-    return open_video(encode_video([np.full((48, 64, 3), level, np.uint8) for level in levels], 2), "grey.mp4")
+    colours = np.random.default_rng(0).integers(20, 235, (40, 3))
+    return open_video(encode_video([np.full((48, 64, 3), c, np.uint8) for c in colours], 2, quality=4), "colours.mp4")
 
 
 def test_build_index__is_continued_where_it_stopped(video, tmp_path, monkeypatch):
