@@ -8,6 +8,7 @@ from streetvision_core.loop.plots._charts import (
     modes,
     projection,
     splits,
+    timeline,
     traffic,
     week,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "strip",
     "synthetic",
     "table_summary",
+    "timeline",
     "traffic",
     "week",
 ]

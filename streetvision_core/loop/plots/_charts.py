@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streetvision_core.loop.plots._style import BLUE, CYCLE, GREEN, GREY, ORANGE, RED, axes
+from streetvision_core.loop.plots._style import BLUE, CYCLE, GREEN, GREY, ORANGE, RED, SKY, axes
 from streetvision_core.types import STAGES, Split
 
 if TYPE_CHECKING:
+    from streetvision_core.cascade.clip import ClipVerdict
     from streetvision_core.compression.check import CompressionReport
     from streetvision_core.data.table import FeatureTable
     from streetvision_core.loop.report.story import Change, Estimate
@@ -143,6 +144,38 @@ def comparison(change: Change) -> Any:
             axis.set_yticks(range(len(rows)), [row.metric for row in rows])
             axis.set(title=f"{data} (n = {rows[0].n})", xlabel="value, 95 % interval")
             axis.legend(fontsize=8)
+    return figure
+
+
+def timeline(answer: ClipVerdict, labels: Sequence[tuple[float, int | None]] = (), title: str = "") -> Any:
+    """A video's answers over time: frames, smoothed score, stretches found, and the labels where there are any.
+
+    Args:
+        answer: the verdict over time.
+        labels: (seconds, 1 road work, 0 none, None ambiguous).
+        title: above it.
+    """
+    with axes(1, 1, 9, 2.6) as (figure, grid):
+        axis = np.ravel(grid)[0]
+        for start, end in answer.examined:
+            part = [moment for moment in answer.timeline if start <= moment.seconds <= end]
+            times = [moment.seconds for moment in part]
+            first = start == answer.examined[0][0]
+            axis.plot(times, [m.smoothed for m in part], color=BLUE, label="smoothed" if first else None)
+        times = [moment.seconds for moment in answer.timeline]
+        axis.plot(times, [m.verdict.p_roadwork for m in answer.timeline], ".", color=GREY, label="single frames")
+        if answer.screening:
+            axis.plot(*np.array(answer.screening).T, color=SKY, linewidth=0.8, label="index, all frames")
+        for number, segment in enumerate(answer.segments):
+            name = "road work found" if number == 0 else None
+            axis.axvspan(segment.start_seconds, segment.end_seconds, color=ORANGE, alpha=0.25, label=name)
+        for value, colour, name in ((1, RED, "label: road work"), (0, GREEN, "label: none"), (None, GREY, "ambiguous")):
+            at = [seconds for seconds, label in labels if label == value]
+            if at:
+                axis.plot(at, [-0.08] * len(at), "s", markersize=4, color=colour, label=name)
+        axis.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
+        axis.set(xlabel="seconds", ylabel="p of road work", ylim=(-0.15, 1.05), xlim=(0, answer.seconds), title=title)
+        axis.legend(fontsize=7, ncol=2, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

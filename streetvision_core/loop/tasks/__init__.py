@@ -21,12 +21,13 @@ from streetvision_core.loop.tasks.story import build_story, show, tell
 from streetvision_core.loop.tasks.synthesis import plan_synthesis, synthesize
 from streetvision_core.loop.tasks.tables import heldout_table, learning_table, real_table
 from streetvision_core.loop.tasks.training import calibrate_challenger, train_challenger
-from streetvision_core.loop.tasks.video import search_video, watch_video
+from streetvision_core.loop.tasks.video import agreement, labelled_clips, search_video, watch_video
 from streetvision_core.loop.tasks.week import build_week
 from streetvision_core.loop.tasks.workbench import fill_workbench
 
 __all__ = [
     "Day",
+    "agreement",
     "answer_demo_stream",
     "as_dict",
     "boxes_of",
@@ -42,6 +43,7 @@ __all__ = [
     "fill_workbench",
     "heldout_table",
     "hold_contest",
+    "labelled_clips",
     "learned_from",
     "learning_table",
     "load_cascade",

@@ -2,20 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from streetvision_core.cascade.clip import ClipVerdict
 from streetvision_core.cascade.engine import Cascade
 from streetvision_core.cascade.video import Progress, Query, predict_video
-from streetvision_core.images.video import Video
+from streetvision_core.data import scenes
+from streetvision_core.data.sources import read_labels
+from streetvision_core.images.video import Video, open_video
+from streetvision_core.images.video_writing import encode_video
 from streetvision_core.loop.tasks.day import Day
+from streetvision_core.mining.seeds import FREE
 from streetvision_core.models.twelvelabs import TwelveLabsSearch
 from streetvision_core.types import Frame
 
+_DRIVES: Final = FREE[210_000:]
+_DRIVE_SECONDS: Final = 16
+_DRIVE_FPS: Final = 4
 Provider = Literal["local", "twelvelabs"]
 ROADWORK_WORDS: Final = "road work: traffic cones, barriers, road work signs or workers on the road"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledClip:
+    """A video that is at hand, with what is known of its seconds.
+
+    Attributes:
+        name: its name.
+        video: opened.
+        labels: (seconds, 1 road work, 0 none, None ambiguous).
+        synthetic: whether it was rendered.
+    """
+
+    name: str
+    video: Video
+    labels: tuple[tuple[float, int | None], ...]
+    synthetic: bool
+
+
+def labelled_clips(day: Day, count: int) -> list[LabelledClip]:
+    """Up to `count` dashcam clips of the collection beside the project; where it is not, rendered drives as MP4."""
+    found = list(_collection(day, count))
+    return found or [_rendered(day, number) for number in range(count)]
+
+
+def agreement(clip: LabelledClip, answer: ClipVerdict) -> dict[str, Any]:
+    """Labels against what was found, in labelled moments; those outside what was answered are left out."""
+
+    def found(at: float) -> bool:
+        return any(s.start_seconds <= at <= s.end_seconds for s in answer.segments)
+
+    looked = [(at, y) for at, y in clip.labels if y is not None and any(a <= at <= b for a, b in answer.examined)]
+    work, none = [at for at, y in looked if y], [at for at, y in looked if not y]
+    first = min((at for at in work if found(at)), default=float("nan"))
+    return {
+        "clip": clip.name,
+        "labelled_roadwork": len(work),
+        "found": sum(map(found, work)),
+        "labelled_none": len(none),
+        "false_alarms": sum(map(found, none)),
+        "first_seen_late_by_seconds": min((at for at in work if found(at)), default=float("nan"))
+        - min(work, default=0),
+    }
+
+
+def _collection(day: Day, count: int) -> Iterator[LabelledClip]:
+    streets = day.workspace.streets
+    if not (streets / "labels.csv").exists():
+        return
+    images = [image for image in read_labels(streets) if image.path.parent.name == "frames_1fps"]
+    for city in sorted({image.group for image in images})[:count]:
+        # frame 30 of a clip at 30 frames a second is its second 1
+        labels = sorted((int(i.path.stem.rsplit("_", 1)[1]) / 30, i.label) for i in images if i.group == city)
+        path = streets / "roadwork-clips" / "videos" / f"{city}.mp4"
+        yield LabelledClip(city, open_video(path, city, day.settings.video), tuple(labels), False)
+
+
+def _rendered(day: Day, number: int) -> LabelledClip:
+    made = list(scenes.drive(_DRIVES[number], _DRIVE_SECONDS * _DRIVE_FPS, fps=_DRIVE_FPS))
+    data = encode_video((scene.frame.pixels for scene in made), _DRIVE_FPS)
+    name = f"rendered drive {number}"
+    labels = tuple((i / _DRIVE_FPS, scene.label) for i, scene in enumerate(made))
+    return LabelledClip(name, open_video(data, name, day.settings.video), labels, True)
 
 
 def watch_video(
