@@ -64,8 +64,7 @@ def agreement(clip: LabelledClip, answer: ClipVerdict) -> dict[str, Any]:
         "found": sum(map(found, work)),
         "labelled_none": len(none),
         "false_alarms": sum(map(found, none)),
-        "first_seen_late_by_seconds": min((at for at in work if found(at)), default=float("nan"))
-        - min(work, default=0),
+        "first_seen_late_by_seconds": first - min(work, default=0),
     }
 
 
