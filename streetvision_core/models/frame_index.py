@@ -196,7 +196,9 @@ def best_stretches(
     length_seconds: float,
     end_seconds: float,
 ) -> list[tuple[float, float]]:
-    """The stretches round the highest scores: the best first is taken, then the best outside it, and so on.
+    """The stretches of the highest mean score: the best first is taken, then the best outside it, and so on.
+
+    The mean, not the peak, so that a stretch lies round a zone and not round its most striking frame.
 
     Args:
         seconds: times [N].
@@ -212,8 +214,10 @@ def best_stretches(
         >>> best_stretches(np.arange(6) * 10.0, np.array([0, 0, 3, 0, 2, 0.0]), 2, 10.0, 60.0)
         [(15.0, 25.0), (35.0, 45.0)]
     """
+    near = np.abs(seconds[:, None] - seconds[None, :]) <= length_seconds / 2
+    means = (near @ scores) / near.sum(axis=1)
     taken: list[tuple[float, float]] = []
-    for i in np.argsort(-scores, kind="stable"):
+    for i in np.argsort(-means, kind="stable"):
         at = float(seconds[i])
         if len(taken) == count:
             break

@@ -79,4 +79,12 @@ def test_best_stretches__do_not_overlap_and_stay_inside():
         assert len(found) == 5
         assert all(0 <= a < b <= 119 and b - a <= 10 for a, b in found)
         assert all(x[1] <= y[0] for x, y in itertools.pairwise(found))
-        assert any(a <= seconds[np.argmax(scores)] <= b for a, b in found)
+        means = [scores[np.abs(seconds - at) <= 5].mean() for at in seconds]
+        assert any(a <= seconds[np.argmax(means)] <= b for a, b in found)
+
+
+def test_best_stretches__lie_round_the_zone_and_not_at_its_edge():
+    seconds = np.arange(60) * 2.0
+    scores = np.where((seconds >= 40) & (seconds <= 50), 0.9, 0.1)
+    scores[25] = 0.95
+    assert best_stretches(seconds, scores, 1, 10.0, 119.0) == [(40.0, 50.0)]
