@@ -214,8 +214,10 @@ def best_stretches(
         >>> best_stretches(np.arange(6) * 10.0, np.array([0, 0, 3, 0, 2, 0.0]), 2, 10.0, 60.0)
         [(15.0, 25.0), (35.0, 45.0)]
     """
-    near = np.abs(seconds[:, None] - seconds[None, :]) <= length_seconds / 2
-    means = (near @ scores) / near.sum(axis=1)
+    first = np.searchsorted(seconds, seconds - length_seconds / 2)
+    past = np.searchsorted(seconds, seconds + length_seconds / 2, side="right")
+    sums = np.concatenate([[0.0], np.cumsum(scores)])
+    means = (sums[past] - sums[first]) / (past - first)
     taken: list[tuple[float, float]] = []
     for i in np.argsort(-means, kind="stable"):
         at = float(seconds[i])

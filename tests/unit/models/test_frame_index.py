@@ -87,4 +87,4 @@ def test_best_stretches__lie_round_the_zone_and_not_at_its_edge():
     seconds = np.arange(60) * 2.0
     scores = np.where((seconds >= 40) & (seconds <= 50), 0.9, 0.1)
     scores[25] = 0.95
-    assert best_stretches(seconds, scores, 1, 10.0, 119.0) == [(40.0, 50.0)]
+    assert best_stretches(seconds, scores, 1, 10.0, 119.0) == [(41.0, 51.0)]
