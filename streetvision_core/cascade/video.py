@@ -117,12 +117,30 @@ def _search(
     else:
         scores = 1 / (1 + np.exp(-cascade.head.predict_logit(index.rows.astype(np.float32))))
         by = "stage 1's head, uncalibrated"
-    spans = best_stretches(index.seconds, scores, limits.best_clips, limits.clip_seconds, video.info.seconds)
-    notes = [f"searched {len(index.seconds)} frames by {by}; answered only the {len(spans)} best stretches"]
+    spans = _joined(best_stretches(index.seconds, scores, limits.best_clips, limits.clip_seconds, video.info.seconds))
+    notes = [
+        f"searched {len(index.seconds)} frames by {by}; answered only the best {sum(b - a for a, b in spans):.0f} s"
+    ]
     left = sum(s > 0.5 and not any(a <= t <= b for a, b in spans) for t, s in zip(index.seconds, scores, strict=True))
     if left and wanted is None:
         notes.append(f"{left} more frames scored above 0.5 outside them: raise video.best_clips to answer more")
     return spans, tuple(zip(index.seconds.tolist(), scores.tolist(), strict=True)), tuple(notes)
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Stretches that touch become one, so that a zone across their border stays whole.
+
+    Example:
+        >>> _joined([(0.0, 4.0), (4.0, 9.0), (20.0, 30.0)])
+        [(0.0, 9.0), (20.0, 30.0)]
+    """
+    made: list[Span] = []
+    for start, end in spans:
+        if made and start <= made[-1][1]:
+            made[-1] = (made[-1][0], end)
+        else:
+            made.append((start, end))
+    return made
 
 
 def _wanted(query: Query, encoder: Encoder) -> Rows | None:

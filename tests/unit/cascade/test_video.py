@@ -47,10 +47,10 @@ def test_predict_video__takes_the_way_of_its_length_and_finds_the_zone(cascade, 
 
 def test_predict_video__a_long_video_says_what_was_not_looked_at(cascade):
     answer = predict_video(film(60, (30, 37)), cascade)
-    assert len(answer.examined) == 2 and sum(b - a for a, b in answer.examined) <= 16
+    assert 1 <= len(answer.examined) <= 2 and sum(b - a for a, b in answer.examined) <= 16
     assert all(any(a <= m.seconds <= b for a, b in answer.examined) for m in answer.timeline)
     assert len(answer.screening) == 30
-    assert any("answered only the 2 best" in note for note in answer.notes)
+    assert any("answered only the best" in note for note in answer.notes)
 
 
 def test_predict_video__nothing_there(cascade):
