@@ -1,6 +1,6 @@
 """Random kills of the model servers under load: is an accepted request lost, is one answered wrongly?
 
-Run: python tests/perf/soak.py [seconds] [connections]; prints one JSON line last and writes docs/benchmarks/soak.json.
+Run: python -m tests.perf.soak [seconds] [connections]; prints one JSON line last and writes docs/benchmarks/soak.json.
 
 Two model servers (stub engine, a few milliseconds of thought per image) behind one gateway; one of them, drawn at
 random, is killed with SIGKILL again and again. The stub's answer follows from the pixels, so each one is checked. A
