@@ -4,7 +4,8 @@ Run: python -m tests.perf.bench_memory [requests] [connections]; prints one JSON
 docs/benchmarks/memory.json.
 
 Every request carries another image (bytes no one has seen), so each takes the whole way: HTTP, cache, border,
-decoding, batching, engine, query log. The cache holds 2,000 verdicts here, so that it is full long before the memory is judged.
+decoding, batching, engine, query log. The cache holds 2,000 verdicts here, so that it is full
+long before the memory is judged.
 Judged is what comes after the first fifth: the slope of a straight line through it, and its last third against its
 first.
 """
