@@ -8,7 +8,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_serve__random_kills_lose_nothing_and_answer_nothing_wrongly(tmp_path):
-    result = soak(tmp_path, seconds=8, connections=6)
-    assert result["kills"] >= 2
-    assert result["answered"] > 50
+    result = soak(tmp_path, seconds=240, connections=6, kills=3, patient=True)
+    assert result["kills"] == 3
+    assert result["answered"] > 30
     assert (result["wrong"], result["lost"]) == (0, 0), result

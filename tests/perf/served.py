@@ -61,6 +61,11 @@ class Served:
         ).stdout.split()
         return [int(pid) for pid in found]
 
+    async def models_up(self) -> int:
+        """How many model servers the gateway has found ready at its last look."""
+        _, body = await _get(self.port, "/metrics")
+        return len(re.findall(rb"^sv_model_server_up\{[^}]*\} 1\.0$", body, re.MULTILINE))
+
     def resident_bytes(self) -> dict[str, int]:
         """Memory of the gateway and, together, of its model servers."""
         return {"gateway": _resident(self.process.pid), "models": sum(map(_resident, self.models()))}
@@ -155,11 +160,15 @@ class Caller:
 
 
 async def _ready(port: int) -> bool:
+    return (await _get(port, "/health/ready"))[0] == 200
+
+
+async def _get(port: int, path: str) -> tuple[int, bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    status = (await reader.readline()).split()[1:2]
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
-    return status == [b"200"]
+    return int(head.split(b" ", 2)[1]), body
 
 
 def _resident(pid: int) -> int:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ THINK_SECONDS = 0.005
 REQUEST_SECONDS = 60.0
 KILL_SECONDS = (0.5, 3.0)
 REFUSALS = frozenset({"OverloadedError", "NotReadyError"})
-IMAGES = 64
+IMAGES, MODELS = 64, 2
 
 
 def images() -> list[tuple[bytes, float]]:
@@ -43,58 +44,85 @@ def images() -> list[tuple[bytes, float]]:
     return [(data, verdict.to_dict()["p_roadwork"]) for data, verdict in zip(encoded, verdicts, strict=True)]
 
 
-async def call(port: int, first: int, ends: float, tally: Counter[str], took: list[float]) -> None:
-    """One connection's requests, one after the other."""
-    known, caller, number = images(), Caller(port), first
-    while time.monotonic() < ends:
-        data, expected = known[number % len(known)]
-        number += 7
-        began = time.monotonic()
-        try:
-            status, answer = await asyncio.wait_for(caller.post(data), REQUEST_SECONDS + 10)
-        except (OSError, EOFError, TimeoutError) as error:
-            tally[f"lost: {type(error).__name__}"] += 1
-            continue
-        took.append(time.monotonic() - began)
-        if status == 200:
-            tally["answered" if answer["p_roadwork"] == expected else "wrong"] += 1
-        elif answer.get("error") in REFUSALS:
-            tally["refused"] += 1
-            await asyncio.sleep(0.05)
-        else:
-            tally[f"lost: {status} {answer.get('error')}"] += 1
-    caller.close()
+@dataclass
+class Run:
+    """One soak: when it ends, and what came of it."""
+
+    server: Served
+    ends: float
+    kills: int
+    patient: bool
+    tally: Counter[str] = field(default_factory=Counter)
+    took: list[float] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        """Whether no new request and no new kill begins."""
+        return time.monotonic() > self.ends or self.tally["kills"] >= self.kills
+
+    async def call(self, number: int) -> None:
+        """One connection's requests, one after the other."""
+        known, caller = images(), Caller(self.server.port)
+        while not self.over:
+            data, expected = known[number % len(known)]
+            number += 7
+            began = time.monotonic()
+            try:
+                status, answer = await asyncio.wait_for(caller.post(data), REQUEST_SECONDS + 10)
+            except (OSError, EOFError, TimeoutError) as error:
+                self.tally[f"lost: {type(error).__name__}"] += 1
+                continue
+            self.took.append(time.monotonic() - began)
+            if status == 200:
+                self.tally["answered" if answer["p_roadwork"] == expected else "wrong"] += 1
+            elif answer.get("error") in REFUSALS:
+                self.tally["refused"] += 1
+                await asyncio.sleep(0.05)
+            else:
+                self.tally[f"lost: {status} {answer.get('error')}"] += 1
+        caller.close()
+
+    async def kill(self, rng: random.Random) -> None:
+        """Kills a model server, drawn at random, after a random pause; and again."""
+        while not self.over:
+            await asyncio.sleep(rng.uniform(*KILL_SECONDS))
+            if self.patient or rng.random() < 0.5:
+                while await self.server.models_up() < MODELS and not self.over:
+                    await asyncio.sleep(0.1)
+            models = await asyncio.to_thread(self.server.models)
+            if models and not self.over:
+                os.kill(rng.choice(models), signal.SIGKILL)
+                self.tally["kills"] += 1
 
 
-async def kill(server: Served, ends: float, rng: random.Random, tally: Counter[str]) -> None:
-    """Kills a model server, drawn at random, after a random pause; and again."""
-    while True:
-        await asyncio.sleep(rng.uniform(*KILL_SECONDS))
-        if time.monotonic() > ends:
-            return
-        models = await asyncio.to_thread(server.models)
-        if models:
-            os.kill(rng.choice(models), signal.SIGKILL)
-            tally["kills"] += 1
+def soak(
+    home: Path, seconds: float, connections: int, kills: int = 10**6, patient: bool = False, seed: int = 0
+) -> dict[str, Any]:
+    """Runs until so many seconds have passed or so many kills were made, and counts.
 
+    Args:
+        home: an empty workspace.
+        seconds: the longest.
+        connections: each sends one request after the other.
+        kills: then it ends.
+        patient: a kill waits until every model server is up again; else every second one may meet the last that is left.
+        seed: for the pauses and the victims.
+    """
 
-def soak(home: Path, seconds: float, connections: int, seed: int = 0) -> dict[str, Any]:
-    """Runs for so many seconds and counts."""
-    tally: Counter[str] = Counter()
-    took: list[float] = []
-
-    async def run(server: Served) -> None:
-        ends = time.monotonic() + seconds
-        calls = [call(server.port, i, ends, tally, took) for i in range(connections)]
-        await asyncio.gather(kill(server, ends, random.Random(seed), tally), *calls)
+    async def run(server: Served) -> Run:
+        one = Run(server, time.monotonic() + seconds, kills, patient)
+        await asyncio.gather(one.kill(random.Random(seed)), *(one.call(i) for i in range(connections)))
+        return one
 
     install_stub_champion(home)
-    limits = {"deadline_seconds": REQUEST_SECONDS, "cache_entries": 0, "model_processes": 2, "look_seconds": 0.1}
+    limits = {"deadline_seconds": REQUEST_SECONDS, "cache_entries": 0, "model_processes": MODELS, "look_seconds": 0.1}
+    began = time.monotonic()
     with served(home, THINK_SECONDS, **limits) as server:
-        asyncio.run(run(server))
+        done = asyncio.run(run(server))
+    tally, took = done.tally, done.took
     return {
         "benchmark": "soak",
-        "seconds": seconds,
+        "seconds": round(time.monotonic() - began, 1),
         "connections": connections,
         "kills": tally["kills"],
         "answered": tally["answered"],
