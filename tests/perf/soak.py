@@ -105,7 +105,7 @@ def soak(
         seconds: the longest.
         connections: each sends one request after the other.
         kills: then it ends.
-        patient: a kill waits until every model server is up again; else every second one may meet the last that is left.
+        patient: a kill waits until every model server is up again; else every second one may meet the last one.
         seed: for the pauses and the victims.
     """
 
