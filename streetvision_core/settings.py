@@ -71,6 +71,7 @@ class VideoSettings(_Section):
     index_step_seconds: float = Field(2.0, gt=0, description="between two frames of the index that is searched")
     best_clips: int = Field(6, ge=1, description="stretches of a long video that are answered")
     clip_seconds: float = Field(10.0, gt=0, description="length of such a stretch")
+    vlm_frames: int = Field(8, ge=1, description="of a stretch, shown to the image-text model where there is one")
     smooth_seconds: float = Field(1.0, gt=0, description="deviation of the Gaussian that smooths answers over time")
     twelvelabs_minutes: float = Field(600.0, ge=0, description="minutes of indexing the account has, all in all")
 
@@ -83,6 +84,7 @@ class Models(_Section):
     detectors: tuple[str, ...] = ()
     vlm: str | None = None
     video_vlm: str | None = None
+    image_text: str | None = Field(None, description="SigLIP or CLIP folder; lets videos be searched by words")
     ocr: str | None = None
     segmenter: str | None = None
     generator: str | None = None

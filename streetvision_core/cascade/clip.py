@@ -9,8 +9,8 @@ Example:
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
@@ -86,6 +86,25 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What an image-text model said of a stretch.
+
+    Attributes:
+        start_seconds: the stretch's.
+        end_seconds: the stretch's.
+        p_roadwork: its P(yes) against P(no), not calibrated.
+        model: its name.
+        frames: how many it was shown.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    p_roadwork: float
+    model: str
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClipVerdict:
     """The answer for a video.
 
@@ -116,7 +135,7 @@ class ClipVerdict:
     policy: str
     compute_seconds: float
     screening: tuple[tuple[float, float], ...] = ()
-    opinions: tuple[Mapping[str, Any], ...] = ()
+    opinions: tuple[Opinion, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -141,7 +160,7 @@ class ClipVerdict:
             "timeline": [answered.to_dict(evidence) for answered in self.timeline],
             "examined": [[round(a, 2), round(b, 2)] for a, b in self.examined],
             "screening": [[round(at, 2), round(score, 4)] for at, score in self.screening],
-            "opinions": [dict(opinion) for opinion in self.opinions],
+            "opinions": [asdict(opinion) for opinion in self.opinions],
             "model_version": self.model_version,
             "policy": self.policy,
             "compute_seconds": round(self.compute_seconds, 4),
@@ -191,6 +210,7 @@ def sum_up(
     spans: Sequence[tuple[float, float]],
     settings: VideoSettings,
     *,
+    opinions: Sequence[Opinion] = (),
     notes: tuple[str, ...] = (),
     **facts: Any,
 ) -> ClipVerdict:
@@ -200,6 +220,7 @@ def sum_up(
         answers: (seconds, verdict) in order, at least one.
         spans: the stretches (start, end) they were taken from; nothing is smoothed across their borders.
         settings: the smoothing.
+        opinions: what an image-text model said of stretches; in its stretch it has as much weight as all frames.
         notes: what the reader has to know besides.
         **facts: the remaining fields of `ClipVerdict`.
     """
@@ -210,6 +231,9 @@ def sum_up(
         if part:
             times = np.array([at for at, _ in part])
             smoothed = smooth(times, _logits([verdict for _, verdict in part]), settings.smooth_seconds)
+            for opinion in opinions:
+                if opinion.start_seconds == start:
+                    smoothed = (smoothed + _logit(np.array(opinion.p_roadwork))) / 2
             timeline += [Answered(at, v, _p(z)) for (at, v), z in zip(part, smoothed, strict=True)]
             segments += find_segments(times, smoothed, start, end)
     blind = sum(not verdict.evidence for _, verdict in answers)
@@ -220,6 +244,7 @@ def sum_up(
         segments=tuple(segments),
         timeline=tuple(timeline),
         examined=tuple(spans),
+        opinions=tuple(opinions),
         model_version=answers[0][1].model_version,
         policy=answers[0][1].policy,
         notes=(*notes, NOT_CALIBRATED),
@@ -287,7 +312,11 @@ def _crossing(times: npt.NDArray[np.float64], logits: npt.NDArray[np.float64], l
 
 def _logits(verdicts: Sequence[Verdict]) -> npt.NDArray[np.float64]:
     """Bounded logits; a frame no stage saw anything in counts as undecided."""
-    p = np.clip([v.p_roadwork if v.evidence else 0.5 for v in verdicts], 1e-6, 1 - 1e-6)
+    return _logit(np.array([v.p_roadwork if v.evidence else 0.5 for v in verdicts]))
+
+
+def _logit(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    p = np.clip(p, 1e-6, 1 - 1e-6)
     made: npt.NDArray[np.float64] = np.clip(np.log(p) - np.log1p(-p), -MAX_LOGIT, MAX_LOGIT)
     return made
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from streetvision_core.cascade.clip import BATCH, ClipVerdict, Mode, sum_up
+from streetvision_core.cascade.clip import BATCH, ClipVerdict, Mode, Opinion, sum_up
 from streetvision_core.cascade.engine import Cascade
-from streetvision_core.images.video import Moment, Sampling, Video, stream
+from streetvision_core.errors import MissingExtraError, ModelError
+from streetvision_core.images.video import Moment, Sampling, Video, read_clip, stream
 from streetvision_core.models.frame_index import Encoder, FeatureEncoder, Rows, best_stretches, build_index
 from streetvision_core.types import Frame, Verdict
 
@@ -87,10 +88,13 @@ def predict_video(
         "search": Sampling(limits.keyframes_step_seconds, limits.scene_score),
     }[mode]
     answers = [found for span in spans for found in _answer(_stretch(video, sampling, span), cascade, progress)]
+    opinions, remarks = _ask(video, cascade, spans)
+    notes = (*notes, *remarks)
     return sum_up(
         answers,
         spans,
         limits,
+        opinions=opinions,
         source=video.name,
         seconds=length,
         mode=mode,
@@ -107,7 +111,7 @@ def _search(
     if query.spans is not None:
         return list(query.spans), (), (f"the stretches were found by {query.found_by}; the rest was not looked at",)
     own = FeatureEncoder(cascade.models.backbone, cascade.models.preprocessor)
-    used = (encoder or own) if query.examples or query.text else own
+    used = (encoder or cascade.models.image_text or own) if query.examples or query.text else own
     wanted = _wanted(query, used)
     limits = video.limits
     index = build_index(video, used, limits.index_step_seconds, store, lambda s: progress("indexing", s))
@@ -149,6 +153,22 @@ def _wanted(query: Query, encoder: Encoder) -> Rows | None:
     if query.examples:
         rows.append(encoder.encode(query.examples))
     return np.concatenate(rows) if rows else None
+
+
+def _ask(video: Video, cascade: Cascade, spans: list[Span]) -> tuple[list[Opinion], tuple[str, ...]]:
+    """What the profile's image-text model says of each stretch; if it cannot be asked, the cascade's answer stands."""
+    opinions: list[Opinion] = []
+    try:
+        vlm = cascade.models.video_vlm
+        for start, end in spans if vlm is not None else ():
+            step = max((end - start) / video.limits.vlm_frames, 0.04)
+            clip = read_clip(video, Sampling(step, start_seconds=start, end_seconds=end))
+            frames = clip.frames[: video.limits.vlm_frames]
+            if vlm is not None and frames:
+                opinions.append(Opinion(start, end, vlm.answer(frames).probability(), vlm.name, len(frames)))
+    except (ModelError, MissingExtraError) as error:
+        return opinions, (f"the image-text model could not be asked, the cascade alone answers: {error.got}",)
+    return opinions, ()
 
 
 def _stretch(video: Video, sampling: Sampling, span: Span) -> Iterator[Moment]:

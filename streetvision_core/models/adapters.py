@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from streetvision_core.errors import MissingExtraError, ModelError
 from streetvision_core.settings import Settings
 
-Role = Literal["backbone", "detector", "vlm", "video_vlm", "ocr"]
+Role = Literal["backbone", "detector", "vlm", "video_vlm", "image_text", "ocr"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
     Adapter("vlm", "allenai/Molmo2-*", f"{_MODELS}.vlm:from_settings"),
     Adapter("video_vlm", "allenai/Molmo2-*", f"{_MODELS}.vlm:from_settings"),
     Adapter("video_vlm", "zai-org/GLM-4*V*", f"{_MODELS}.vlm:from_settings"),
+    Adapter("image_text", "*/siglip*", f"{_MODELS}.image_text:from_settings", "transformers", "gpu"),
+    Adapter("image_text", "*/clip-*", f"{_MODELS}.image_text:from_settings", "transformers", "gpu"),
     Adapter("ocr", "rapidocr", f"{_MODELS}.ocr:from_settings"),
     Adapter("ocr", "*/Florence-2-*", f"{_MODELS}.florence:from_settings", "transformers", "gpu"),
 )

@@ -22,6 +22,7 @@ from streetvision_core.settings import Settings
 
 if TYPE_CHECKING:
     from streetvision_core.models.detectors import Detector
+    from streetvision_core.models.image_text import ImageTextEncoder
     from streetvision_core.models.vlm import Vlm
 
 T = TypeVar("T")
@@ -50,6 +51,8 @@ class ModelSet:
         vlm: makes the stage-3 model, or None where the profile has none.
         ocr: makes the stage-4 reader, or None.
         seen_groups: names the groups of photos that trained a detector.
+        video_vlm: makes the model that is asked about stretches of video, or None: `vlm` is asked.
+        image_text: makes the encoder that knows words and frames, or None.
     """
 
     def __init__(
@@ -60,12 +63,16 @@ class ModelSet:
         vlm: Callable[[], Vlm] | None = None,
         ocr: Callable[[], OcrReader | None] = lambda: None,
         seen_groups: Callable[[], frozenset[str]] = frozenset,
+        video_vlm: Callable[[], Vlm] | None = None,
+        image_text: Callable[[], ImageTextEncoder | None] = lambda: None,
     ) -> None:
         self.preprocessor = preprocessor
         self._seen_groups = _Lazy(seen_groups)
         self._backbone = _Lazy(backbone)
         self._detectors = _Lazy(detectors)
         self._vlm = _Lazy(vlm) if vlm is not None else None
+        self._video_vlm = _Lazy(video_vlm) if video_vlm is not None else self._vlm
+        self._image_text = _Lazy(image_text)
         self._ocr = _Lazy(ocr)
 
     @property
@@ -89,6 +96,16 @@ class ModelSet:
         return self._vlm.get() if self._vlm is not None else None
 
     @property
+    def video_vlm(self) -> Vlm | None:
+        """What is asked about stretches of video: a model of its own, else stage 3's, else None."""
+        return self._video_vlm.get() if self._video_vlm is not None else None
+
+    @property
+    def image_text(self) -> ImageTextEncoder | None:
+        """The encoder that knows words and frames; None: videos are searched by examples only."""
+        return self._image_text.get()
+
+    @property
     def ocr(self) -> OcrReader | None:
         """Stage 4's reader, or None."""
         return self._ocr.get()
@@ -107,7 +124,7 @@ def load_models(settings: Settings) -> ModelSet:
         MissingExtraError: its package is not installed.
     """
     chosen = settings.models
-    vlm, ocr = chosen.vlm, chosen.ocr
+    vlm, ocr, video_vlm, image_text = chosen.vlm, chosen.ocr, chosen.video_vlm, chosen.image_text
     return ModelSet(
         backbone=lambda: load_adapter("backbone", chosen.backbone, settings),
         preprocessor=get_preprocessor(chosen.preprocessing),
@@ -115,6 +132,8 @@ def load_models(settings: Settings) -> ModelSet:
         vlm=None if vlm is None else lambda: load_adapter("vlm", vlm, settings),
         ocr=lambda: None if ocr is None else load_adapter("ocr", ocr, settings),
         seen_groups=lambda: _seen_groups(settings),
+        video_vlm=None if video_vlm is None else lambda: load_adapter("video_vlm", video_vlm, settings),
+        image_text=lambda: None if image_text is None else load_adapter("image_text", image_text, settings),
     )
 
 

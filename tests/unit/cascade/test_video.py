@@ -6,10 +6,13 @@ import pytest
 from streetvision_core.cascade.engine import Cascade
 from streetvision_core.cascade.policy import get_policy
 from streetvision_core.cascade.video import Query, predict_video
+from streetvision_core.errors import VlmError
 from streetvision_core.images.video import Sampling, open_video, read_clip
 from streetvision_core.images.video_writing import encode_video
+from streetvision_core.models.factory import ModelSet
+from streetvision_core.models.vlm.answers import YesNo
 from streetvision_core.settings import VideoSettings
-from tests.unit.cascade.toy_street import HEIGHT, OCR_WIDTH, WIDE, toy_models
+from tests.unit.cascade.toy_street import HEIGHT, OCR_WIDTH, WIDE, ColourBackbone, toy_models
 
 FPS = 4
 SHORT = VideoSettings(direct_seconds=6, keyframes_seconds=20, best_clips=2, clip_seconds=8)
@@ -85,3 +88,43 @@ def test_predict_video__tells_its_progress(cascade):
     told = []
     predict_video(film(30, (10, 20)), cascade, progress=lambda what, seconds: told.append((what, seconds)))
     assert {what for what, _ in told} == {"indexing", "answering"}
+
+
+class Witness:
+    """A model that is asked about a stretch: says the same each time, or fails."""
+
+    name = "witness"
+
+    def __init__(self, p_yes):
+        self.p_yes, self.asked = p_yes, []
+
+    def answer(self, frames, question=None):
+        self.asked.append(len(frames))
+        if self.p_yes is None:
+            raise VlmError("no answer", "an answer", "ask again")
+        return YesNo(self.p_yes, 1.0, "yes")
+
+
+def with_witness(toy, witness):
+    _, _, head, calibration, _ = toy
+    base = toy_models()
+    models = ModelSet(
+        ColourBackbone, base.preprocessor, lambda: base.detectors, ocr=lambda: base.ocr, video_vlm=lambda: witness
+    )
+    return Cascade(models, head, calibration, get_policy("certified"), "v-test", OCR_WIDTH)
+
+
+@pytest.mark.parametrize(("p_yes", "moves"), [(0.99, 1), (0.01, -1)])
+def test_predict_video__an_image_text_model_has_half_the_say(cascade, toy, p_yes, moves):
+    witness = Witness(p_yes)
+    video = film(6, (3, 6))
+    alone, together = predict_video(video, cascade), predict_video(video, with_witness(toy, witness))
+    assert witness.asked == [8]
+    assert [o.model for o in together.opinions] == ["witness"] and not alone.opinions
+    shift = [b.smoothed - a.smoothed for a, b in zip(alone.timeline, together.timeline, strict=True)]
+    assert all(moves * s >= -1e-9 for s in shift) and abs(sum(shift)) > 0.5
+
+
+def test_predict_video__a_model_that_cannot_be_asked_is_told(toy):
+    answer = predict_video(film(6, (3, 6)), with_witness(toy, Witness(None)))
+    assert answer.roadwork and any("could not be asked" in note for note in answer.notes)
