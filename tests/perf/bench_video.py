@@ -1,6 +1,6 @@
 """How well the timeline finds the work zone, by clip; and what key frames, smoothing and searching cost and bring.
 
-Run: python tests/perf/bench_video.py [drives]; prints one JSON line last and writes docs/benchmarks/video.json.
+Run: python -m tests.perf.bench_video [drives]; prints one JSON line last and writes docs/benchmarks/video.json.
 
 * `cities`: the dashcam clips beside the project (left out where they are not), each by a head and a calibration that
   never saw its city. Frame labels, one a second, by one rater; "ambiguous" seconds are not scored. Some clips' frames
