@@ -51,6 +51,13 @@ def serve(
         Path | None, typer.Option(help="YAML that names the model servers; may change while the gateway runs.")
     ] = None,
     listen: Annotated[str, typer.Option(help="Where a model server listens.")] = "http://127.0.0.1:8101",
+    pin: Annotated[
+        str,
+        typer.Option(
+            help="Version, number, or `challenger`, that a model server serves instead of the champion.",
+            envvar="STREETVISION_PIN",
+        ),
+    ] = "",
     supervised: Annotated[bool, typer.Option(hidden=True, help="Settings come, and the end, by stdin.")] = False,
     profile: Profile = "",
 ) -> None:
@@ -62,7 +69,7 @@ def serve(
     settings = Settings.model_validate_json(sys.stdin.readline()) if supervised else load_settings(profile or None)
     if role is Role.MODEL:
         _ensure_champion(settings)
-        run.serve_model(settings, listen, supervised=supervised)
+        run.serve_model(settings, listen, supervised=supervised, pinned=pin or None)
         return
     named = bool(model or models_file)
     if named != (role is Role.GATEWAY) or (model and models_file):

@@ -106,17 +106,21 @@ class Access:
 def keys_for(settings: Settings, host: str) -> KeyFile | None:
     """The keys that callers of an address need; None where none is needed.
 
+    A miner is not refused for want of a key: its validators sign, and without one nobody else is answered.
+
     Raises:
         ServingError: keys are needed and there is none.
     """
     wanted = settings.serving.keys
+    if settings.sn72.hides_http:
+        return None
     private = is_loopback(host) or settings.sn72.hides_http
     if wanted == "off" or (wanted == "auto" and private):
         if not private:
             _log.warning("anyone who reaches this address is answered", host=host)
         return None
     keys = open_keys(settings)
-    if not any(not key.revoked for key in keys.list()):
+    if settings.sn72.hotkey is None and all(key.revoked for key in keys.list()):
         raise ServingError(
             got=f"no API key for callers of {host}",
             allowed="at least one key, or an address of this machine only",

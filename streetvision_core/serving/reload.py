@@ -47,15 +47,19 @@ class RegistryChampions:
     Args:
         registry: where versions and their history lie.
         load: makes an engine of a checked version.
+        pinned: a version, its number, or `challenger`, that serves instead of the champion.
     """
 
-    def __init__(self, registry: Registry, load: Callable[[ModelVersion], Engine]) -> None:
+    def __init__(self, registry: Registry, load: Callable[[ModelVersion], Engine], pinned: str | None = None) -> None:
         self._registry = registry
         self._load = load
+        self._pinned = pinned
 
     def name(self) -> str | None:
-        """The champion's name, read from the history alone."""
-        return self._registry.promotions.champion()
+        """The champion's name, read from the history alone; or that of the pinned version."""
+        if self._pinned is None:
+            return self._registry.promotions.champion()
+        return self._registry.get(self._pinned, check=False).name
 
     def load(self, name: str) -> Engine:
         """The engine of a version.

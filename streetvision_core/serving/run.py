@@ -157,7 +157,11 @@ def model_command() -> list[str]:
 
 
 def serve_model(
-    settings: Settings, address: str = MODEL_ADDRESS, load: Load | None = None, supervised: bool = False
+    settings: Settings,
+    address: str = MODEL_ADDRESS,
+    load: Load | None = None,
+    supervised: bool = False,
+    pinned: str | None = None,
 ) -> None:
     """Serves the champion to gateways until SIGTERM or Ctrl-C.
 
@@ -166,11 +170,12 @@ def serve_model(
         address: `unix:/path/to/socket` or `http://host:port`; it has no keys, so never a public one.
         load: makes an engine of a version; the cascade of this profile if None.
         supervised: also end when standard input closes.
+        pinned: a version, its number, or `challenger`, that serves instead of the champion.
 
     Raises:
         ServingError: the address cannot be listened on.
     """
-    champions = RegistryChampions(open_registry(settings), load or cascade_loader(settings))
+    champions = RegistryChampions(open_registry(settings), load or cascade_loader(settings), pinned)
     with _listen_at(address) as listener:
         server = _Server(_config(create_model_app(None, settings, champions), settings.serving.drain_seconds))
         if supervised:

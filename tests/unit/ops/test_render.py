@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from streetvision_core.cli._app import app as cli
 from streetvision_core.errors import SettingsError
 from streetvision_core.ops.render import DEFAULT_HOME, DEFAULT_PYTHON, render_schedules, write_schedules
 
@@ -18,6 +20,8 @@ UNITS = (
     "streetvision-daily.timer",
     "streetvision-weekly.service",
     "streetvision-weekly.timer",
+    "streetvision-gateway.service",
+    "streetvision-model@.service",
 )
 
 
@@ -110,6 +114,19 @@ def test_render_schedules__node_reads_the_pm2_file(tmp_path: Path, rendered: dic
         assert app["script"] == str(home / ".venv" / "bin" / "streetvision")
         assert (app["interpreter"], app["autorestart"], app["cwd"]) == ("none", False, str(home))
         assert app["env"] == {"SV_PROFILE": "embedded", "SV_PATHS__HOME": str(home)}
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_render_schedules__node_reads_the_servers_pm2_file(tmp_path: Path, rendered: dict[str, str]) -> None:
+    path = tmp_path / "ecosystem.serve.config.cjs"
+    path.write_text(rendered[path.name])
+    script = f"console.log(JSON.stringify(require({json.dumps(str(path))})))"
+    apps = json.loads(subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True).stdout)["apps"]
+    assert [a["name"] for a in apps] == ["streetvision-model-blue", "streetvision-model-green", "streetvision-gateway"]
+    assert all(a["autorestart"] for a in apps)
+    for app in apps:  # the command takes these arguments
+        serve = typer.main.get_command(cli).commands["serve"]  # type: ignore[attr-defined]
+        assert serve.make_context("serve", app["args"][1:]).params["role"].value in ("model", "gateway")
 
 
 @pytest.mark.parametrize(

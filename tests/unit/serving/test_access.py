@@ -90,6 +90,8 @@ def test_keys_for__needed_where_others_can_reach_us(tmp_path):
     for host in ("0.0.0.0", "192.0.2.1", "::"):
         with pytest.raises(ServingError, match="streetvision keys add NAME"):
             keys_for(settings, host)
+    miner = settings.model_copy(update={"sn72": settings.sn72.model_copy(update={"hotkey": "5abc"})})
+    assert miner.sn72.hides_http == (keys_for(miner, "0.0.0.0") is None)
     open_keys(settings).add("alice")
     assert keys_for(settings, "0.0.0.0") is not None
     assert keys_for(settings_in(tmp_path, keys="off"), "0.0.0.0") is None

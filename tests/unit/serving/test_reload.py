@@ -68,7 +68,19 @@ def test_look__loads_the_champion_once_and_follows_promotion_and_rollback(world)
         )
         == 1
     )
-    assert world.metrics.registry.get_sample_value("sv_model_info", {"version": second, "policy": "stub"}) is None
+    gone = {"server": "local", "version": second, "policy": "stub"}
+    assert world.metrics.registry.get_sample_value("sv_model_info", gone) is None
+
+
+def test_champions__a_pinned_version_serves_whatever_is_champion(world):
+    first, second = world.version(b"1"), world.version(b"2")
+    world.registry.install_first(first, by="a test")
+    world.registry.challenge(second)
+    pinned = [
+        RegistryChampions(world.registry, world.load, pin).name() for pin in (None, "challenger", second, "v0001")
+    ]
+    assert pinned == [first, second, second, first]
+    assert RegistryChampions(world.registry, world.load).facts(first).created is not None
 
 
 def test_look__a_version_that_fails_leaves_the_old_one_serving_and_is_tried_again(world):
