@@ -174,6 +174,7 @@ class ServingSettings(_Section):
     batch_wait_seconds: float = Field(0.005, ge=0, le=1, description="longest wait for images on their way")
     frame_budget_pixels: int = Field(48_000_000, gt=0, description="decoding pauses while more than this is held")
     deadline_seconds: float = Field(9.0, gt=0, le=60, description="longest a caller waits; it may ask for less")
+    video_seconds: float = Field(120.0, gt=0, description="longest the caller of a video waits")
     body_seconds: float = Field(10.0, gt=0, description="longest a body may take to arrive")
     cache_entries: int = Field(10_000, ge=0, description="verdicts kept; 0 keeps none")
     cache_seconds: float = Field(3600.0, gt=0)

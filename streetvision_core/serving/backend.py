@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from streetvision_core.types import Era, Verdict
 
@@ -70,4 +70,8 @@ class Backend(Protocol):
             deadline: event-loop time after which nobody waits any more.
             partial: at the deadline, answer with what the stages so far have seen rather than not at all.
         """
+        ...
+
+    async def answer_video(self, video: Image, deadline: float | None = None) -> dict[str, Any]:
+        """The verdict over time of an encoded video, JSON-ready; see `clips.answer_clip`."""
         ...

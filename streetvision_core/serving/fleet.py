@@ -10,9 +10,9 @@ import asyncio
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -25,10 +25,12 @@ from streetvision_core.errors import (
 )
 from streetvision_core.serving.backend import Answer, Image
 from streetvision_core.serving.model_metrics import FleetMetrics
-from streetvision_core.serving.remote import RemoteServer
+from streetvision_core.serving.remote import RemoteServer, Told
 from streetvision_core.serving.servers import ServerSpec, read_specs
 from streetvision_core.settings import ServingSettings
 
+Ask = Callable[[RemoteServer, float | None], Awaitable[Told]]
+"""Asks a server something that may take so many seconds."""
 ATTEMPTS: Final = 3
 """An image on which so many model servers were lost in a row is not given to another: it may be what kills them."""
 GRACE_SECONDS: Final = 30.0
@@ -99,12 +101,24 @@ class Fleet:
             ModelServerError: several servers in a row were lost while they held it.
             StreetVisionError: the error that the last server named.
         """
+        return await self._by_some(
+            image.sha256,
+            deadline,
+            self._settings.attempt_seconds,
+            lambda server, left: server.ask(image, left, partial),
+        )
+
+    async def answer_video(self, video: Image, deadline: float | None = None) -> dict[str, Any]:
+        """The verdict over time of a video, by the first server that can; see `answer`."""
+        return await self._by_some(video.sha256, deadline, math.inf, lambda server, left: server.ask_video(video, left))
+
+    async def _by_some(self, sha256: str, deadline: float | None, patience_seconds: float, ask: Ask[Told]) -> Told:
         tried: set[str] = set()
         lost = 0
         last: StreetVisionError | None = None
         while True:
             self._news.clear()
-            server = self._choose(image.sha256, tried)
+            server = self._choose(sha256, tried)
             if server is None:
                 if last is not None and not isinstance(last, ModelServerError | NotReadyError):
                     raise last
@@ -113,7 +127,8 @@ class Fleet:
                 continue
             tried.add(server.spec.url)
             try:
-                return await self._attempt(server, image, deadline, partial, self._choose(image.sha256, tried))
+                other = self._choose(sha256, tried)
+                return await self._attempt(server, deadline, None if other is None else patience_seconds, ask)
             except ModelServerError as error:
                 lost, last = lost + 1, error
                 if lost >= ATTEMPTS:
@@ -148,18 +163,19 @@ class Fleet:
             await asyncio.sleep(self._settings.look_seconds)
 
     async def _attempt(
-        self, server: RemoteServer, image: Image, deadline: float | None, partial: bool, other: RemoteServer | None
-    ) -> Answer:
+        self, server: RemoteServer, deadline: float | None, patience_seconds: float | None, ask: Ask[Told]
+    ) -> Told:
         """One server's try; not all of the time if another could still answer."""
         loop = asyncio.get_running_loop()
         left = None if deadline is None else deadline - loop.time()
-        limit = self._settings.attempt_seconds
-        limit = limit if left is None else min(limit, left / 2)
+        limit = patience_seconds
+        if limit is not None and left is not None:
+            limit = min(limit, left / 2)
         outcome = "cancelled"
         started = loop.time()
         try:
-            async with asyncio.timeout(None if other is None else limit):
-                answer = await server.ask(image, left, partial)
+            async with asyncio.timeout(limit):
+                answer = await ask(server, left)
             outcome = "answered"
             return answer
         except TimeoutError:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from streetvision_core.errors import DeadlineError, StreetVisionError
 from streetvision_core.mining.querylog import NewQuery
@@ -17,6 +17,8 @@ from streetvision_core.serving.log import LogWriter
 from streetvision_core.serving.metrics import Metrics
 
 GROUP_DIGITS: Final = 16
+FRAMES_AT_A_TIME: Final = 8
+"""Frames of one video that are answered at the same time."""
 _ANY: Final = Image(b"", "any", "")
 PARTIAL_MARGIN_SECONDS: Final = 0.1
 """Best evidence so far is asked for this long before the deadline, so that it still reaches the caller in time."""
@@ -105,6 +107,21 @@ class Gateway:
         for outcome in outcomes:
             self._note(outcome, origin, received_at)
         return outcomes
+
+    async def answer_video(self, video: Image, deadline: float) -> dict[str, Any]:
+        """The verdict over time of a video; neither cached nor logged. It takes as many places as frames at a time.
+
+        Raises:
+            OverloadedError: there is no place.
+            DeadlineError: it takes too long.
+            StreetVisionError: what the model side names.
+        """
+        with self._places.take(min(FRAMES_AT_A_TIME, self._places.limit)):
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._backend.answer_video(video, deadline)
+            except TimeoutError:
+                raise deadline_passed(self._places.retry()) from None
 
     async def _ask_all(self, images: Sequence[Image], deadline: float, partial: bool) -> list[Outcome]:
         if len(images) == 1:

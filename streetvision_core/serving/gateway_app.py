@@ -78,7 +78,12 @@ def mount_http(gateway: Gateway, settings: Settings, metrics: Metrics) -> Mounte
         return page_response()
 
     return Mounted(
-        [Route("/v1/predict", http.predict, methods=["POST"]), Route("/openapi.json", openapi), Route("/", page)]
+        [
+            Route("/v1/predict", http.predict, methods=["POST"]),
+            Route("/v1/predict/video", http.predict_video, methods=["POST"]),
+            Route("/openapi.json", openapi),
+            Route("/", page),
+        ]
     )
 
 

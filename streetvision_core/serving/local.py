@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from streetvision_core.images.decode import decode_image
 from streetvision_core.serving.backend import Answer, Image
 from streetvision_core.serving.batching import Batcher
+from streetvision_core.serving.clips import answer_clip
 from streetvision_core.serving.engine import EngineSlot
 from streetvision_core.settings import Decode, Settings
 from streetvision_core.types import Era, Frame, Pixels
@@ -33,6 +34,7 @@ class LocalBackend:
     def __init__(self, slot: EngineSlot, batcher: Batcher, settings: Settings) -> None:
         self._slot = slot
         self._batcher = batcher
+        self._video = settings.video
         self._decoder = _Decoder(settings.decode, settings.serving.frame_budget_pixels)
 
     def identity(self, image: Image | None = None) -> tuple[str, str]:
@@ -59,6 +61,16 @@ class LocalBackend:
             steps = {"decode": seconds, "queue": done.queued_seconds}
             era = guess_era(frame.pixels)
             return Answer(done.verdict, frame.width, frame.height, era, done.complete, steps)
+
+    async def answer_video(self, video: Image, deadline: float | None = None) -> dict[str, Any]:
+        """The verdict over time of a video.
+
+        Raises:
+            VideoError: it cannot be decoded, or breaks a limit.
+            MissingExtraError: PyAV is not installed.
+        """
+        self._slot.require()
+        return await answer_clip(video.data, video.name, self._batcher, self._video)
 
     def close(self) -> None:
         """Ends the decoding threads."""

@@ -51,6 +51,7 @@ def create_model_app(engine: Engine | None, settings: Settings, champions: Champ
 
     routes = [
         Route(wire.ANSWER_PATH, handler.answer, methods=["POST"]),
+        Route(wire.VIDEO_PATH, handler.answer_video, methods=["POST"]),
         Route(wire.STATUS_PATH, handler.status),
         Route("/metrics", handler.metrics),
     ]
@@ -65,6 +66,7 @@ class _Handler:
     def __init__(self, side: ModelSide, settings: Settings, metrics: ModelMetrics) -> None:
         self._side = side
         self._max_bytes = settings.decode.max_bytes
+        self._max_video_bytes = settings.serving.max_body_bytes
         self._places = Places(settings.serving.queue_images)
         self._metrics = metrics
         metrics.model_queue_depth.set_function(lambda: self._places.used)
@@ -75,11 +77,32 @@ class _Handler:
         started = loop.time()
         try:
             with self._places.take(1):
-                self._check_size(request)
+                _check_size(request, self._max_bytes)
                 image, seconds, partial = wire.image_of(await request.body(), request.headers)
                 deadline = None if seconds is None else started + seconds
                 work = self._side.backend.answer(image, deadline, partial)
                 answer = await while_connected(request, work)
+        except Exception as error:
+            return self._refuse(error)
+        if answer is None:
+            return GONE
+        self._places.learn(answer.verdict.seconds)
+        return json_response(wire.answer_to_dict(answer))
+
+    async def answer_video(self, request: Request) -> Response:
+        """Answers one video; one whose caller hangs up is given up."""
+        try:
+            with self._places.take(1):
+                _check_size(request, self._max_video_bytes)
+                video, _, _ = wire.image_of(await request.body(), request.headers)
+                answer = await while_connected(request, self._side.backend.answer_video(video))
+        except Exception as error:
+            return self._refuse(error)
+        return GONE if answer is None else json_response(answer)
+
+    def _refuse(self, error: Exception) -> Response:
+        try:
+            raise error
         except ClientDisconnect:
             return GONE
         except TimeoutError:
@@ -89,10 +112,6 @@ class _Handler:
         except Exception:
             _log.exception("request failed")
             return _error(EngineError("an error of the model server", "an answer", "look into its log"))
-        if answer is None:
-            return GONE
-        self._places.learn(answer.verdict.seconds)
-        return json_response(wire.answer_to_dict(answer))
 
     async def status(self, _: Request) -> Response:
         """What serves, or why nothing does."""
@@ -109,15 +128,16 @@ class _Handler:
         """The model server's own metrics."""
         return Response(self._metrics.render(), headers={"content-type": CONTENT_TYPE})
 
-    def _check_size(self, request: Request) -> None:
-        declared = request.headers.get("content-length", "")
-        if not declared.isdigit() or int(declared) > self._max_bytes:
-            raise ImageTooLargeError(
-                got=f"a body of {declared or 'unknown'} bytes",
-                allowed=f"at most {self._max_bytes} bytes, declared (decode.max_bytes)",
-                action="let the gateway and the model server have the same settings",
-            )
-
 
 def _error(error: StreetVisionError) -> Response:
     return json_response(wire.error_to_dict(error), status_of(error))
+
+
+def _check_size(request: Request, most: int) -> None:
+    declared = request.headers.get("content-length", "")
+    if not declared.isdigit() or int(declared) > most:
+        raise ImageTooLargeError(
+            got=f"a body of {declared or 'unknown'} bytes",
+            allowed=f"at most {most} bytes, declared",
+            action="let the gateway and the model server have the same settings",
+        )

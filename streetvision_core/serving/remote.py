@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -16,6 +16,7 @@ from streetvision_core.serving._line import Line, Reply
 from streetvision_core.serving.backend import Answer, Image
 from streetvision_core.serving.servers import ServerSpec
 
+Told = TypeVar("Told")
 LOOK_SECONDS: Final = 2.0
 """Longest a model server may take to say how it is; its event loop has nothing else to do."""
 LOOKS_MISSED: Final = 3
@@ -80,12 +81,21 @@ class RemoteServer:
             ModelServerError: the connection broke, or it answered nonsense.
             StreetVisionError: the error it named.
         """
+        return await self._ask(wire.ANSWER_PATH, image, seconds, partial, wire.answer_from_dict)
+
+    async def ask_video(self, video: Image, seconds: float | None) -> dict[str, Any]:
+        """Like `ask`, for a video."""
+        return await self._ask(wire.VIDEO_PATH, video, seconds, False, dict)
+
+    async def _ask(
+        self, path: str, image: Image, seconds: float | None, partial: bool, read: Callable[[dict[str, Any]], Told]
+    ) -> Told:
         try:
             headers = wire.image_headers(image, seconds, partial)
-            reply = await self._line.request("POST", wire.ANSWER_PATH, headers, image.data)
+            reply = await self._line.request("POST", path, headers, image.data)
             if reply.status != 200:
                 raise _error_of(reply)
-            answer = wire.answer_from_dict(json.loads(reply.body))
+            answer = read(json.loads(reply.body))
         except (ModelServerError, NotReadyError) as error:
             self._note_down(error)
             raise

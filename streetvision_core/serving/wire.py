@@ -15,11 +15,12 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from streetvision_core import errors
-from streetvision_core.errors import EngineError, StreetVisionError
+from streetvision_core.errors import EngineError, MissingExtraError, StreetVisionError
 from streetvision_core.serving.backend import Answer, Image
 from streetvision_core.types import Verdict
 
 ANSWER_PATH: Final = "/answer"
+VIDEO_PATH: Final = "/answer-video"
 STATUS_PATH: Final = "/status"
 NAME_HEADER: Final = "x-name"
 SHA256_HEADER: Final = "x-sha256"
@@ -28,7 +29,7 @@ PARTIAL_HEADER: Final = "x-partial"
 _ERRORS: Final = {
     name: kind
     for name, kind in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(kind, (errors.ServingError, errors.ImageError))
+    if issubclass(kind, (errors.ServingError, errors.ImageError, errors.VideoError))
 }
 
 
@@ -115,6 +116,8 @@ def error_to_dict(error: StreetVisionError) -> dict[str, Any]:
 
 def error_from_dict(data: Mapping[str, Any]) -> StreetVisionError:
     """The inverse of `error_to_dict`; an error of a kind not known here becomes an `EngineError`."""
+    if data.get("error") == MissingExtraError.__name__:
+        return MissingExtraError(data["data"]["package"], data["data"]["extra"])
     kind = _ERRORS.get(str(data.get("error")), EngineError)
     texts = [str(data.get(name, "nothing")) for name in ("got", "allowed", "do")]
     return kind(*texts, **data.get("data", {}))

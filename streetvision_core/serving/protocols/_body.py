@@ -13,7 +13,13 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from streetvision_core.errors import ImageFormatError, ImageTooLargeError, RequestError, RequestTimeoutError
+from streetvision_core.errors import (
+    ImageFormatError,
+    ImageTooLargeError,
+    RequestError,
+    RequestTimeoutError,
+    VideoFormatError,
+)
 from streetvision_core.serving.admission import Reservation
 from streetvision_core.serving.backend import Image
 from streetvision_core.serving.protocols._multipart import read_parts
@@ -25,6 +31,7 @@ HEAVY_BYTES: Final = 256 * 1024
 NAMED_TYPES: Final = ("image/jpeg", "image/png", "image/webp")
 RAW_TYPES: Final = (*NAMED_TYPES, "image/jpg", "application/octet-stream", "application/x-www-form-urlencoded", "")
 """The bytes say what they are; `curl --data-binary` calls whatever it sends a form."""
+VIDEO_TYPE: Final = "video/"
 MULTIPART_TYPE: Final = "multipart/form-data"
 JSON_TYPE: Final = "application/json"
 
@@ -71,6 +78,31 @@ async def read_images(request: Request, settings: Settings, held: Reservation) -
     if len(body) < HEAVY_BYTES:
         return _take_apart(body, content_type, form, settings)
     return await asyncio.to_thread(_take_apart, body, content_type, form, settings)
+
+
+async def read_video(request: Request, settings: Settings, held: Reservation) -> Image:
+    """Reads the video of a request.
+
+    Raises:
+        VideoFormatError: a Content-Type that is no video's.
+        ImageTooLargeError: too many bytes.
+        RequestTimeoutError: it arrives too slowly.
+        OverloadedError: other requests hold the memory.
+    """
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if (not kind.startswith(VIDEO_TYPE) and kind not in RAW_TYPES) or kind in NAMED_TYPES:
+        raise VideoFormatError(
+            got=f"Content-Type {kind[:80]!r}",
+            allowed="video/mp4, video/quicktime, video/webm, video/x-matroska",
+            action="send the file's bytes, e.g. curl -H 'Content-Type: video/mp4' --data-binary @drive.mp4",
+        )
+    most = min(settings.video.max_bytes, settings.serving.max_body_bytes)
+    try:
+        async with asyncio.timeout(settings.serving.body_seconds):
+            data = await _read(request, most, held)
+    except TimeoutError:
+        raise _too_slow(settings.serving.body_seconds) from None
+    return Image(data, "video", await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest()))
 
 
 def _form_of(content_type: str, settings: Settings) -> _Form:

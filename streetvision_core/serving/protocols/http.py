@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -15,11 +16,12 @@ from streetvision_core.errors import EngineError, RequestError, StreetVisionErro
 from streetvision_core.serving.admission import ByteBudget
 from streetvision_core.serving.gateway import Gateway
 from streetvision_core.serving.metrics import Metrics
-from streetvision_core.serving.protocols._answers import error_response, outcome_response
-from streetvision_core.serving.protocols._body import read_images
+from streetvision_core.serving.protocols._answers import error_response, json_response, outcome_response
+from streetvision_core.serving.protocols._body import read_images, read_video
 from streetvision_core.serving.protocols._connection import GONE, while_connected
 from streetvision_core.settings import Settings
 
+Work = Callable[[Request, float], Awaitable[Response]]
 PROTOCOL: Final = "http"
 DEADLINE_HEADER: Final = "x-deadline-seconds"
 _SWITCHES: Final = {"": False, "false": False, "0": False, "true": True, "1": True}
@@ -44,16 +46,23 @@ class HttpProtocol:
 
     async def predict(self, request: Request) -> Response:
         """Answers one request; every error becomes JSON with its status."""
+        return await self._measured(request, self._predict)
+
+    async def predict_video(self, request: Request) -> Response:
+        """Answers one video."""
+        return await self._measured(request, self._predict_video)
+
+    async def _measured(self, request: Request, work: Work) -> Response:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        response = await self._answer(request, started)
+        response = await self._answer(request, started, work)
         self._metrics.requests.labels(PROTOCOL, str(response.status_code)).inc()
         self._metrics.request_seconds.labels(PROTOCOL).observe(loop.time() - started)
         return response
 
-    async def _answer(self, request: Request, started: float) -> Response:
+    async def _answer(self, request: Request, started: float, work: Work) -> Response:
         try:
-            return await self._predict(request, started)
+            return await work(request, started)
         except ClientDisconnect:
             return self._gone()
         except StreetVisionError as error:
@@ -72,6 +81,14 @@ class HttpProtocol:
             images = await read_images(request, self._settings, held)
             outcomes = await while_connected(request, self._gateway.answer(images.items, deadline, PROTOCOL))
         return self._gone() if outcomes is None else outcome_response(outcomes, images.many, evidence)
+
+    async def _predict_video(self, request: Request, started: float) -> Response:
+        self._gateway.check_open()
+        deadline = started + _read_deadline(request, self._settings.serving.video_seconds)
+        with self._bytes.reserve() as held:
+            video = await read_video(request, self._settings, held)
+            answer = await while_connected(request, self._gateway.answer_video(video, deadline))
+        return self._gone() if answer is None else json_response(answer)
 
     def _gone(self) -> Response:
         self._metrics.rejects.labels("client-gone").inc()

@@ -19,6 +19,7 @@ _ERRORS: Final = {
     415: "Not JPEG, PNG or WebP, or a Content-Type we do not read.",
     429: "The queue is full, or the key's rate is spent; come again after Retry-After seconds.",
     500: "The model failed on this image.",
+    501: "Videos need the extra `video`, which this server lacks.",
     503: "No model yet, or no answer before the deadline; come again after Retry-After seconds.",
 }
 assert set(_ERRORS) == set(STATUS.values())
@@ -37,6 +38,7 @@ def describe() -> dict[str, Any]:
         },
         "paths": {
             "/v1/predict": {"post": _predict()},
+            "/v1/predict/video": {"post": _predict_video()},
             "/health/live": {"get": _plain("The process runs.", "health")},
             "/health/ready": {"get": _plain("A model has answered its warm-up frame; 503 until then.", "health")},
             "/metrics": {"get": _plain("Prometheus metrics.", "metrics")},
@@ -88,6 +90,21 @@ def _predict() -> dict[str, Any]:
             },
         },
         "responses": {"200": _success(), **{str(status): _failure(status) for status in sorted(_ERRORS)}},
+    }
+
+
+def _predict_video() -> dict[str, Any]:
+    video = {"schema": {"type": "string", "contentMediaType": "video/*"}}
+    types = ("video/mp4", "video/quicktime", "video/webm", "video/x-matroska", "application/octet-stream")
+    failures = {str(status): _failure(status) for status in sorted(_ERRORS)}
+    answer = {"application/json": {"schema": {"$ref": "#/components/schemas/ClipVerdict"}}}
+    return {
+        "summary": "Where in this video is road work?",
+        "operationId": "predictVideo",
+        "tags": ["predict"],
+        "security": [{}, {"bearer": []}, {"header": []}],
+        "requestBody": {"required": True, "content": dict.fromkeys(types, video)},
+        "responses": {"200": {"description": "The verdict over time.", "content": answer}, **failures},
     }
 
 
@@ -157,6 +174,23 @@ def _schemas() -> dict[str, Any]:
         "Verdict": _object(verdict, evidence=seen),
         "Results": _object({"results": {"type": "array", "items": {"oneOf": [one, failed]}}}),
         "Error": _object(error),
+        "ClipVerdict": {
+            "type": "object",
+            "properties": {
+                "source": text,
+                "seconds": number,
+                "mode": {"type": "string", "enum": ["direct", "keyframes", "search"]},
+                "p_roadwork": {"type": "number", "minimum": 0, "maximum": 1},
+                "roadwork": yes,
+                "calibrated": yes,
+                "segments": {"type": "array", "items": {"type": "object"}},
+                "timeline": {"type": "array", "items": {"type": "object"}},
+                "model_version": text,
+                "policy": text,
+                "notes": lines,
+            },
+            "required": ["source", "seconds", "mode", "p_roadwork", "roadwork", "segments", "timeline", "notes"],
+        },
         "Base64Images": {
             "oneOf": [_object({"image": text}), _object({"images": {"type": "array", "items": text}})],
         },

@@ -14,7 +14,7 @@ def validator(name):
 def test_describe__is_openapi():
     models = pytest.importorskip("fastapi.openapi.models")
     document = models.OpenAPI.model_validate(describe())
-    assert set(document.paths) == {"/v1/predict", "/health/live", "/health/ready", "/metrics"}
+    assert set(document.paths) == {"/v1/predict", "/v1/predict/video", "/health/live", "/health/ready", "/metrics"}
 
 
 def test_describe__is_json():
