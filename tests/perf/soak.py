@@ -41,7 +41,7 @@ def images() -> list[tuple[bytes, float]]:
     """Encoded images and the stub's right answer to each."""
     encoded = [encode_jpeg(np.full((32, 48, 3), 4 * i, np.uint8)) for i in range(IMAGES)]
     verdicts = StubEngine().predict([decode_image(data, str(i)) for i, data in enumerate(encoded)])
-    return [(data, verdict.to_dict()["p_roadwork"]) for data, verdict in zip(encoded, verdicts, strict=True)]
+    return [(data, verdict.p_roadwork) for data, verdict in zip(encoded, verdicts, strict=True)]
 
 
 @dataclass
