@@ -65,8 +65,8 @@ def watch(
     errors: list[dict[str, Any]],
     evidence: bool,
 ) -> None:
-    """Answers one video; a file that cannot be read is told and passed over."""
-    from streetvision_core.errors import VideoError
+    """Answers one video; a file that cannot be read, or not without the extra, is told and passed over."""
+    from streetvision_core.errors import MissingExtraError, VideoError
     from streetvision_core.images.video import open_video
     from streetvision_core.loop import tasks
 
@@ -74,7 +74,7 @@ def watch(
         video = open_video(path, limits=day.settings.video)
         with _progress(video) as progress:
             answers.append({"path": str(path), **tasks.watch_video(day, video, cascade, progress).to_dict(evidence)})
-    except VideoError as error:
+    except (VideoError, MissingExtraError) as error:
         errors.append({"path": str(path), **error.to_dict()})
         say((str(path), "yellow"), f": {type(error).__name__}: {error.got}; {error.action}")
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from streetvision_core.data import scenes
+from streetvision_core.images.video_writing import encode_video
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +22,9 @@ def jpeg(pixels, mode="RGB", **options):
 @pytest.fixture
 def folder(tmp_path):
     pixels = scenes.render(3, roadwork=True).frame.pixels
+    drive = encode_video([pixels] * 3, fps=1)
     good = {
+        "drive.mp4": drive,
         "street.jpg": jpeg(pixels),
         "cmyk.jpg": jpeg(pixels, "CMYK"),
         "grey.jpg": jpeg(pixels, "L"),
@@ -31,6 +34,7 @@ def folder(tmp_path):
         "broken.jpg": jpeg(pixels)[:900],
         "empty.jpg": b"",
         "text.jpg": b"not an image at all",
+        "cut.mp4": drive[: len(drive) // 2],
         "[/b].jpg": b"its path looks like the terminal's markup",
         "photo.gif": b"GIF89a",
     }
@@ -56,7 +60,10 @@ def test_predict__bad_files_are_reported_one_by_one(day, folder):
     assert all(0 < result["p_roadwork"] < 1 and result["p_roadwork"] != 0.5 for result in names.values())
     errors = {error["path"].rsplit("/", 1)[-1]: error["error"] for error in told["errors"]}
     unreadable = {"broken.jpg", "empty.jpg", "text.jpg", "moving.webp", "huge.png", "b].jpg", "photo.gif"}
-    assert set(errors) == unreadable
+    assert set(errors) == unreadable | {"cut.mp4"}
+    assert errors["cut.mp4"] == "VideoBrokenError"
+    [video] = told["videos"]
+    assert video["path"].endswith("drive.mp4") and video["mode"] == "direct" and len(video["timeline"]) == 3
     assert errors["huge.png"] == "ImageTooLargeError"
     assert errors["moving.webp"] == "ImageTooLargeError"
     assert all(error["do"] for error in told["errors"])
