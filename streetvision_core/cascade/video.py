@@ -18,7 +18,7 @@ import numpy as np
 
 from streetvision_core.cascade.clip import BATCH, ClipVerdict, Mode, Opinion, sum_up
 from streetvision_core.cascade.engine import Cascade
-from streetvision_core.errors import MissingExtraError, ModelError
+from streetvision_core.errors import MissingExtraError, ModelError, VideoBrokenError, VideoSearchError
 from streetvision_core.images.video import Moment, Sampling, Video, read_clip, stream
 from streetvision_core.models.frame_index import Encoder, FeatureEncoder, Rows, best_stretches, build_index
 from streetvision_core.types import Frame, Verdict
@@ -72,7 +72,7 @@ def predict_video(
 
     Raises:
         VideoError: nothing in it can be decoded.
-        VideoSearchError: words where the encoder knows none.
+        VideoSearchError: words where the encoder knows none, or nothing was found.
     """
     began, limits, length = time.perf_counter(), video.limits, video.info.seconds
     mode: Mode = "search" if query is not None else choose_mode(video)
@@ -88,6 +88,12 @@ def predict_video(
         "search": Sampling(limits.keyframes_step_seconds, limits.scene_score),
     }[mode]
     answers = [found for span in spans for found in _answer(_stretch(video, sampling, span), cascade, progress)]
+    if not answers:
+        raise VideoBrokenError(
+            got=f"no picture between {', '.join(f'{a:.1f} and {b:.1f} s' for a, b in spans)} of {video.name}",
+            allowed="stretches that can be decoded",
+            action="repair the video, or search it in another way",
+        )
     opinions, remarks = _ask(video, cascade, spans)
     notes = (*notes, *remarks)
     return sum_up(
@@ -109,6 +115,12 @@ def _search(
 ) -> tuple[list[Span], tuple[tuple[float, float], ...], tuple[str, ...]]:
     """Stretches worth answering, the score of every frame of the index, and remarks."""
     if query.spans is not None:
+        if not query.spans:
+            raise VideoSearchError(
+                got=f"no stretch of {video.name} found by {query.found_by}",
+                allowed="at least one",
+                action="ask with other words, or search without --provider",
+            )
         return list(query.spans), (), (f"the stretches were found by {query.found_by}; the rest was not looked at",)
     own = FeatureEncoder(cascade.models.backbone, cascade.models.preprocessor)
     used = (encoder or cascade.models.image_text or own) if query.examples or query.text else own

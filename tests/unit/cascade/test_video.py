@@ -6,7 +6,7 @@ import pytest
 from streetvision_core.cascade.engine import Cascade
 from streetvision_core.cascade.policy import get_policy
 from streetvision_core.cascade.video import Query, predict_video
-from streetvision_core.errors import VlmError
+from streetvision_core.errors import VideoBrokenError, VideoSearchError, VlmError
 from streetvision_core.images.video import Sampling, open_video, read_clip
 from streetvision_core.images.video_writing import encode_video
 from streetvision_core.models.factory import ModelSet
@@ -74,6 +74,12 @@ def test_predict_video__stretches_found_elsewhere(cascade):
     answer = predict_video(film(30, (10, 20)), cascade, Query(spans=((9.0, 13.0),), found_by="somebody"))
     assert answer.examined == ((9.0, 13.0),) and answer.roadwork and not answer.screening
     assert any("somebody" in note for note in answer.notes)
+
+
+@pytest.mark.parametrize(("spans", "raises"), [((), VideoSearchError), (((40.0, 50.0),), VideoBrokenError)])
+def test_predict_video__nothing_to_answer_is_named(cascade, spans, raises):
+    with pytest.raises(raises):
+        predict_video(film(6, (3, 6)), cascade, Query(spans=spans, found_by="somebody"))
 
 
 def test_predict_video__the_index_is_kept_and_used_again(cascade, tmp_path, monkeypatch):
