@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fastapi import FastAPI, Request
 
 from streetvision_core.cascade.calibrate import fit_cascade
 from streetvision_core.cascade.engine import Cascade
@@ -58,13 +59,11 @@ def install_champion(home: Path) -> Path:
 
 def plain_server(folder: Path, settings: Settings, pipe: Any) -> None:
     """What one would write in an afternoon: one process, one image at a time."""
-    from fastapi import FastAPI, Request
-
     from streetvision_core.serving.run import in_background
 
     app, cascade = FastAPI(), Cascade.from_version(folder, settings)
 
-    @app.post("/v1/predict")
+    @app.post("/v1/predict", response_model=None)
     async def predict(request: Request) -> dict[str, Any]:
         frame = decode_image(await request.body(), "request")
         return cascade.predict([frame])[0].to_dict()
