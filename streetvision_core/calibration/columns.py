@@ -21,14 +21,16 @@ _SEEN_BY: Final[dict[Stage, tuple[str, ...]]] = {
     "ocr": (*DETECTOR_NAMES, "agree", "vlm", "ocr"),
 }
 """Blocks of evidence known after each stage."""
+_OWN_COLUMNS: Final = {"agree": ("agree.max",), "ocr": ("ocr.keywords", "ocr.negated")}
+"""Columns of the blocks that are no detector's."""
 
 
 def stage_columns(stage: Stage, logits: FloatArray, evidence: FloatArray) -> tuple[Array, tuple[str, ...]]:
     """The fusion's input for one stage.
 
-    Few columns, because a few hundred photos must weigh them: for each detector the best score of any device, the best
-    of them all, and what both agree on. One column per class and detector fits the training cameras better and unseen
-    groups worse (docs/log.md). Counts enter as log(1 + n). NaN stays NaN.
+    Few columns, because a few hundred photos must weigh them: for each detector the best score of any device, and the
+    best pair both agree on. Every further column (per class, counts, positions) fits the training cameras better and
+    unseen groups worse (docs/log.md). Keywords enter as log(1 + n). NaN stays NaN.
 
     Args:
         stage: the stage whose evidence is the latest.
@@ -47,13 +49,10 @@ def stage_columns(stage: Stage, logits: FloatArray, evidence: FloatArray) -> tup
         if block == "vlm":  # a probability enters as its logit; how sure the token was is for people
             columns["vlm.yes"] = logit(seen[:, _INDEX["vlm.yes"]])
             continue
-        for name in EVIDENCE_NAMES:
-            if name.startswith(f"{block}."):
-                column = seen[:, _INDEX[name]]
-                columns[name] = column if name.endswith(".max") else np.log1p(column)
-    best = [columns[f"{block}.device.max"] for block in DETECTOR_NAMES if f"{block}.device.max" in columns]
-    if best:
-        columns["best.device.max"] = np.fmax.reduce(best)
+        for name in _OWN_COLUMNS[block]:
+            column = seen[:, _INDEX[name]]
+            # Text that was not sought is no text: whether a frame was read must not tell the camera.
+            columns[name] = np.log1p(np.nan_to_num(column)) if block == "ocr" else column
     return np.stack(list(columns.values()), axis=1), tuple(columns)
 
 
@@ -64,7 +63,7 @@ def block_of(name: str) -> str:
 
 def has_run(stage: Stage, evidence: FloatArray) -> npt.NDArray[np.bool_]:
     """Which rows [N] hold the evidence of a stage itself (any of its blocks)."""
-    own = {"classifier": (), "detectors": DETECTOR_NAMES, "vlm": ("vlm",), "ocr": ("ocr",)}[stage]
+    own: tuple[str, ...] = {"classifier": (), "detectors": DETECTOR_NAMES, "vlm": ("vlm",), "ocr": ("ocr",)}[stage]
     if not own:
         return np.full(len(evidence), stage == "classifier")
     places = [_INDEX[name] for name in EVIDENCE_NAMES if block_of(name) in own]

@@ -3,7 +3,8 @@
 Rows and their use:
 
 * fusion weights: TRAIN rows with out-of-fold logits, and SELECT rows;
-* probabilities, bands, t*: CALIBRATE rows of positive weight and known label.
+* bands: CALIBRATE rows of positive weight and known label;
+* probabilities, t*: these, and cross-fitted TRAIN and SELECT rows of origins that CALIBRATE holds few groups of.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.calibration.arrays import Array, Mask
+from streetvision_core.calibration.columns import has_run
 from streetvision_core.calibration.exits import ExitBand
 from streetvision_core.calibration.stage import FittedStage, StageCalibrator, fit_stage
 from streetvision_core.calibration.threshold import best_threshold
@@ -27,8 +29,8 @@ from streetvision_core.scoring.rules import get_rule
 from streetvision_core.settings import Settings
 from streetvision_core.training.heads import honest_logits
 from streetvision_core.training.threads import one_thread
-from streetvision_core.training.weights import photo_share
-from streetvision_core.types import STAGES, Split, Stage
+from streetvision_core.training.weights import photo_weights
+from streetvision_core.types import STAGES, FloatArray, Split, Stage
 
 BANDED: Final[tuple[Stage, ...]] = ("classifier", "detectors", "vlm")
 """The last stage ends the cascade anyway; a band there would only spend delta."""
@@ -75,14 +77,14 @@ def _fit_rows(
     usable = (table.labels >= 0) & (table.weights > 0)
     calibrate = usable & table.in_split(Split.CALIBRATE)
     fusion = usable & honest & (table.in_split(Split.TRAIN) | table.in_split(Split.SELECT))
-    weights = photo_share(table.ids) * table.weights
+    weights = photo_weights(table.ids, table.weights)
     fitted: dict[Stage, FittedStage] = {}
     absent: dict[Stage, str] = {}
     for stage in STAGES:
         try:
             fitted[stage] = fit_stage(
                 stage, logits, table.evidence, table.labels, table.groups, fusion, calibrate,
-                weights=weights, seed=settings.seed,
+                weights=weights, origins=table.origins, seed=settings.seed,
             )  # fmt: skip
         except CalibrationError as error:
             if stage == "classifier":
@@ -90,7 +92,7 @@ def _fit_rows(
             absent[stage] = error.got
     calibrators: dict[Stage, StageCalibrator] = {stage: one.calibrator for stage, one in fitted.items()}
     bands = _bands(table, fitted, calibrate, settings)
-    rows, p = _cross_fitted(fitted, bands)
+    rows, p = _cross_fitted(fitted, bands, table.evidence)
     groups = [table.groups[i] for i in rows]
     threshold = best_threshold(p, table.labels[rows], get_rule(rule), groups, balanced=True, seed=settings.seed)
     prior = float(np.average(table.labels[calibrate], weights=weights[calibrate]))
@@ -108,7 +110,8 @@ def _bands(
     for stage in BANDED:
         if stage in fitted:
             everywhere = np.full(len(table), np.nan)
-            everywhere[fitted[stage].rows] = fitted[stage].scores
+            one = fitted[stage]
+            everywhere[one.rows[one.judges]] = one.scores[one.judges]
             scores[stage] = everywhere[rows]
     return certify_stages(
         scores,
@@ -122,15 +125,16 @@ def _bands(
 
 
 def _cross_fitted(
-    fitted: dict[Stage, FittedStage], bands: dict[Stage, ExitBand]
+    fitted: dict[Stage, FittedStage], bands: dict[Stage, ExitBand], evidence: FloatArray
 ) -> tuple[npt.NDArray[np.int64], Array]:
-    """For each CALIBRATE row the cross-fitted probability of the stage at which it would end."""
+    """For each row that calibrates the cross-fitted probability of the stage at which it would end."""
     p: dict[int, float] = {}
     ended: set[int] = set()
     for stage, one in fitted.items():
         exits = exits_of(bands[stage], one.scores) if stage in bands else np.zeros(len(one.rows), bool)
-        for row, probability, leaves in zip(one.rows.tolist(), one.out_of_fold.tolist(), exits, strict=True):
-            if row not in ended:
+        runs = has_run(stage, evidence[one.rows])
+        for row, probability, leaves, ran in zip(one.rows.tolist(), one.out_of_fold.tolist(), exits, runs, strict=True):
+            if ran and row not in ended:
                 p[row] = probability
                 ended |= {row} if leaves else set()
     rows = np.array(sorted(p), np.int64)

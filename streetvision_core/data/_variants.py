@@ -15,9 +15,9 @@ from streetvision_core.types import Era, Frame
 
 VARIANTS: Final[Mapping[Era, int]] = {"native": 1, "crop-224": 2, "letterbox-224": 2}
 """Rows per photo and era."""
-OLD_ERA_WEIGHT: Final = 0.2
+OLD_ERA_WEIGHT: Final = 0.05
 """Training weight of a challenge image against its photo. Blurred and rotated, it shows the camera better than the
-devices; with equal weights photos of unknown cameras are judged worse, and challenge images no better."""
+devices; with greater weights photos are judged worse, and challenge images no better (docs/log.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,14 +138,20 @@ def _fit_batched(
 def _fit_baselines(
     x: Array32, y: npt.NDArray[np.int8], weights: Array64, specs: Sequence[CandidateSpec], tick: Callable[[float], None]
 ) -> HeadLayers:
-    """scikit-learn's logistic regression for each column of weights."""
+    """scikit-learn's logistic regression for each column of weights.
+
+    The weights sum to the effective number of rows of both classes (Kish), so that many light variants of few photos do
+    not weaken the ridge.
+    """
     from sklearn.linear_model import LogisticRegression
 
     coefficients, intercepts = [], []
     for column, spec in enumerate(specs):
         model: Any = LogisticRegression(C=spec.weight_decay, max_iter=300)
         used = weights[:, column] > 0
-        model.fit(x[used], y[used], sample_weight=weights[used, column])
+        own = weights[used, column]
+        effective = sum(float(w.sum() ** 2 / (w**2).sum()) for w in (own[y[used] == 0], own[y[used] == 1]))
+        model.fit(x[used], y[used], sample_weight=own * effective / own.sum())
         coefficients.append(model.coef_.T.astype(np.float32))
         intercepts.append(model.intercept_.astype(np.float32))
         tick((column + 1) / len(specs))

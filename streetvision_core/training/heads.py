@@ -21,7 +21,7 @@ from streetvision_core.training._space import Standardiser
 from streetvision_core.training.folds import group_folds
 from streetvision_core.training.spec import Candidate, CandidateSpec, default_specs
 from streetvision_core.training.threads import one_thread
-from streetvision_core.training.weights import photo_share, row_weights
+from streetvision_core.training.weights import photo_weights, row_weights
 from streetvision_core.types import Split
 
 Progress = Callable[[int, int], None]
@@ -71,7 +71,7 @@ def train_heads(
     progress: Progress | None = None,
     specs: Sequence[CandidateSpec] | None = None,
 ) -> TrainedHead:
-    """Fits all candidates on TRAIN rows and picks one on SELECT rows.
+    """Fits all candidates on TRAIN rows, picks one on SELECT rows and fits it again on both.
 
     Rows of unknown label or weight 0 are left out. Era variants of one photo share its weight. The result depends on
     nothing but the arguments.
@@ -101,7 +101,7 @@ def _train_heads(
     train, select = usable(table, Split.TRAIN), usable(table, Split.SELECT)
     _check_rows(train, select)
     todo = list(specs) if specs is not None else default_specs(settings)
-    space = Standardiser.fit(train.features, photo_share(train.ids) * train.weights)
+    space = Standardiser.fit(train.features, photo_weights(train.ids, train.weights))
     weights = {b: row_weights(train, b) for b in {spec.balance for spec in todo}}
     x, x_select = space(train.features), space(select.features)
     masks = np.stack([weights[spec.balance] for spec in todo], axis=1)
@@ -109,22 +109,30 @@ def _train_heads(
     board = _score(fit, x, x_select, train, select, masks, todo)
     best = _best(board, fit.logits(x_select), select, seed)
     board[best] = replace(board[best], chosen=True)
-    weight_layers, biases = fit.layers(best)
-    notes = {_SPEC_NOTE: todo[best].to_dict(), "train_rows": len(train), "seed": seed, "epochs": settings.epochs}
-    head = Head(space.mean, space.scale, weight_layers, biases, table.backbone, table.preprocessing, notes)
+    head = _refit(table, todo[best], settings.epochs, seed)
     ordered = sorted(board, key=lambda c: (not c.chosen, -c.select_mcc, c.select_log_loss, c.parameters))
     rows = {str(Split.TRAIN): len(train), str(Split.SELECT): len(select)}
     return TrainedHead(head, ordered, rows, time.perf_counter() - started)
 
 
+def _refit(table: FeatureTable, spec: CandidateSpec, epochs: int, seed: int) -> Head:
+    """The chosen recipe on TRAIN and SELECT: once it has chosen, SELECT is worth more as training rows."""
+    rows = table.select(np.flatnonzero(_teaches(table)))
+    space = Standardiser.fit(rows.features, photo_weights(rows.ids, rows.weights))
+    weights = row_weights(rows, spec.balance)[:, None]
+    weight_layers, biases = fit_specs(space(rows.features), rows.labels, weights, [spec], epochs, seed).layers(0)
+    notes = {_SPEC_NOTE: spec.to_dict(), "train_rows": len(rows), "seed": seed, "epochs": epochs}
+    return Head(space.mean, space.scale, weight_layers, biases, table.backbone, table.preprocessing, notes)
+
+
 def honest_logits(
     table: FeatureTable, head: Head, settings: TrainingSettings, seed: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Logits that no row had a part in: out-of-fold on TRAIN, the head's own elsewhere.
+    """Logits that no row had a part in: out-of-fold on TRAIN and SELECT, the head's own elsewhere.
 
     A head separates the rows it was fitted on far better than new ones; whoever learns how much to trust it next to
     other evidence must see how it does on rows it has not seen. The head's recipe is trained again on group folds of
-    TRAIN, all folds in one pass.
+    both, all folds in one pass.
 
     Args:
         table: features with splits.
@@ -133,12 +141,12 @@ def honest_logits(
         seed: of folds and initial values.
 
     Returns:
-        float64 [N] logits and a boolean [N] that is False where no honest logit could be had: TRAIN rows that
-        are unlabelled, have weight 0, or whose class has too few groups for folds.
+        float64 [N] logits and a boolean [N] that is False where no honest logit could be had: TRAIN and SELECT
+        rows that are unlabelled, have weight 0, or whose class has too few groups for folds.
     """
     head.check(table.backbone, table.preprocessing)
-    logits, honest = head.predict_logit(table.features), ~table.in_split(Split.TRAIN)
-    rows = np.flatnonzero(_usable_mask(table, Split.TRAIN))
+    logits, honest = head.predict_logit(table.features), ~(table.in_split(Split.TRAIN) | table.in_split(Split.SELECT))
+    rows = np.flatnonzero(_teaches(table))
     train = table.select(rows)
     spec = _spec_of(head)
     weights = row_weights(train, spec.balance)
@@ -166,6 +174,11 @@ def _usable_mask(table: FeatureTable, split: Split) -> npt.NDArray[np.bool_]:
     return np.asarray(table.in_split(split) & (table.labels >= 0) & (table.weights > 0), np.bool_)
 
 
+def _teaches(table: FeatureTable) -> npt.NDArray[np.bool_]:
+    """The rows the finished head is fitted on."""
+    return _usable_mask(table, Split.TRAIN) | _usable_mask(table, Split.SELECT)
+
+
 def _hidden(weights: npt.NDArray[np.float64], hide: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     kept = np.where(hide, 0.0, weights)
     return np.asarray(kept / kept[~hide].mean(), np.float64)
@@ -186,7 +199,7 @@ def _score(
     masks: npt.NDArray[np.float64],
     specs: Sequence[CandidateSpec],
 ) -> list[Candidate]:
-    share = photo_share(select.ids) * select.weights
+    share = photo_weights(select.ids, select.weights)
     logits = fit.logits(x_select)
     cells = selection.confusion(logits, select.labels, share).sum(axis=0)
     mcc = selection.weighted_mcc(cells)
@@ -202,7 +215,7 @@ def _score(
 
 def _best(board: Sequence[Candidate], logits: npt.NDArray[np.float64], select: FeatureTable, seed: int) -> int:
     leader = max(range(len(board)), key=lambda k: board[k].select_mcc)
-    share = photo_share(select.ids) * select.weights
+    share = photo_weights(select.ids, select.weights)
     cells = selection.confusion(logits[:, [leader]], select.labels, share)[:, 0]
     return selection.choose(board, selection.mcc_standard_error(cells, select.groups, seed))
 

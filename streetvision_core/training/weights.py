@@ -21,24 +21,28 @@ _ORIGIN_POWER: Final = 0.5
 Weights = npt.NDArray[np.float64]
 
 
-def photo_share(ids: Sequence[str]) -> Weights:
-    """The share of its photo that each row carries.
+def photo_weights(ids: Sequence[str], weights: npt.ArrayLike) -> Weights:
+    """What each row weighs when the variants of a photo together weigh as much as the heaviest of them alone.
 
     Args:
         ids: row names; variants of one photo differ only after `VARIANT_MARK`.
+        weights: weights of the rows against each other, [N].
 
     Returns:
-        float64 [N]; the rows of one photo sum to 1.
+        float64 [N].
 
     Example:
-        >>> photo_share(["a#native", "a#crop-224#0", "b"]).tolist()
-        [0.5, 0.5, 1.0]
+        >>> photo_weights(["a#native", "a#crop-224#0", "b"], [1.0, 0.25, 1.0]).tolist()
+        [0.8, 0.2, 1.0]
     """
+    own = np.asarray(weights, np.float64)
     if not ids:
-        return np.zeros(0)
-    photos = np.array([name.split(VARIANT_MARK, 1)[0] for name in ids])
-    _, inverse, counts = np.unique(photos, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / counts[inverse], np.float64)
+        return own
+    _, photo = np.unique(np.array([name.split(VARIANT_MARK, 1)[0] for name in ids]), return_inverse=True)
+    totals, heaviest = np.bincount(photo, own), np.zeros(photo.max() + 1)
+    np.maximum.at(heaviest, photo, own)
+    factor = np.divide(heaviest, totals, out=np.zeros_like(totals), where=totals > 0)
+    return np.asarray(own * factor[photo], np.float64)
 
 
 def row_weights(table: FeatureTable, balance: Balance) -> Weights:
@@ -52,11 +56,29 @@ def row_weights(table: FeatureTable, balance: Balance) -> Weights:
     Returns:
         float64 [N], mean 1 over the rows of positive weight.
     """
-    weights = photo_share(table.ids) * table.weights.astype(np.float64)
-    if balance == "origin":
-        cells = np.array([f"{label}/{origin}" for label, origin in zip(table.labels, table.origins, strict=True)])
+    weights = photo_weights(table.ids, table.weights)
+    return balanced(weights, table.labels, table.origins if balance == "origin" else None)
+
+
+def balanced(weights: Weights, labels: npt.NDArray[np.integer], origins: Sequence[str] | None = None) -> Weights:
+    """Rescales weights [N] so that both classes have the same total and, within a class, origins their square roots.
+
+    Args:
+        weights: what each row would weigh.
+        labels: 0 or 1, [N].
+        origins: the origin of each row; left out, only the classes are balanced.
+
+    Returns:
+        float64 [N], mean 1 over the rows of positive weight.
+
+    Example:
+        >>> balanced(np.ones(4), np.array([1, 0, 0, 0])).tolist()
+        [2.0, 0.6666666666666666, 0.6666666666666666, 0.6666666666666666]
+    """
+    if origins is not None:
+        cells = np.array([f"{label}/{origin}" for label, origin in zip(labels, origins, strict=True)])
         weights = _spread(weights, cells, _ORIGIN_POWER)
-    weights = _spread(weights, table.labels.astype(str), 0.0)
+    weights = _spread(weights, labels.astype(str), 0.0)
     used = weights > 0
     return weights / weights[used].mean() if used.any() else weights
 

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from streetvision_core.calibration.columns import has_run, stage_columns
 from streetvision_core.calibration.stage import StageCalibrator, fit_stage
@@ -38,7 +39,8 @@ def test_fit_stage__evidence_helps():
 def test_fit_stage__useless_evidence_does_little_harm():
     noise = detector_evidence(np.zeros(N), seed=3)
     first, second = fitted("classifier").calibrator, fitted(evidence=noise).calibrator
-    assert accuracy(second.predict(Z, noise)) > accuracy(first.predict(Z, noise)) - 0.03
+    order = [roc_auc_score(Y[~FUSION], c.score(Z, noise)[~FUSION]) for c in (first, second)]
+    assert order[1] > order[0] - 0.03
 
 
 def test_fit_stage__is_calibrated():
@@ -85,7 +87,7 @@ def test_fit_stage__halves_calibrate_where_training_rows_hold_no_evidence():
     evidence[FUSION] = np.nan
     stage = fitted(evidence=evidence)
     assert "CALIBRATE" in stage.note and len(stage.rows) == (~FUSION).sum() // 2
-    assert stage.calibrator.fusion.rows + len(stage.rows) == (~FUSION).sum()
+    assert stage.calibrator.fusion.rows + len(stage.rows) == (~FUSION).sum() and stage.judges.all()
 
 
 def test_fit_stage__says_when_there_is_no_evidence_at_all():
@@ -104,6 +106,53 @@ def test_stage_columns__reads_no_later_stage():
     later[:, [i for i, name in enumerate(EVIDENCE_NAMES) if name.startswith("ocr.")]] = 7.0
     assert np.array_equal(stage_columns("detectors", Z, later)[0], stage_columns("detectors", Z, EVIDENCE)[0])
     columns, names = stage_columns("detectors", Z, EVIDENCE)
-    both = columns[:, [names.index(f"{detector}.device.max") for detector in ("dense-lite2", "yolo12n")]]
-    assert np.array_equal(columns[:, names.index("best.device.max")], np.fmax(*both.T), equal_nan=True)
-    assert columns.shape == (N, len(names)) and names[0] == "logit"
+    assert names == ("logit", "dense-lite2.device.max", "yolo12n.device.max", "agree.max")
+    assert columns.shape == (N, len(names))
+
+
+def test_fit_stage__classifier_needs_calibrate_itself():
+    with pytest.raises(CalibrationError):
+        fitted("classifier", calibrate=~FUSION & (Y == 1))
+
+
+def with_text(rows, y=Y):
+    """Evidence of which only `rows` were read; road work names itself there."""
+    evidence = EVIDENCE.copy()
+    evidence[np.ix_(rows, [EVIDENCE_NAMES.index(f"ocr.{what}") for what in ("keywords", "negated")])] = 0.0
+    evidence[rows, EVIDENCE_NAMES.index("ocr.keywords")] = 2.0 * y[rows]
+    return evidence
+
+
+def test_fit_stage__rows_nobody_read_teach_stage_4_too():
+    """A few rows with text move the score by what the text says; that they were read says nothing."""
+    read = np.flatnonzero(np.random.default_rng(5).random(N) < 0.1)
+    stage, second = fitted("ocr", evidence=with_text(read)), fitted()
+    assert stage.judges.sum() == (~FUSION).sum() and "ocr" not in stage.calibrator.fusion.missing
+    silent = with_text(np.arange(N), np.zeros(N))
+    spread = stage.calibrator.score(Z, silent) - second.calibrator.score(Z, EVIDENCE)
+    assert np.abs(spread - spread.mean()).max() < 1.0
+    assert (stage.calibrator.score(Z, with_text(np.arange(N), np.ones(N))) > stage.calibrator.score(Z, silent)).all()
+
+
+def test_fit_stage__a_class_that_calibrate_hardly_knows_is_calibrated_on_cross_fitted_rows():
+    few = ~FUSION & ((Y == 0) | (np.cumsum((Y == 1) & ~FUSION) <= 3))
+    stage = fitted(calibrate=few)
+    assert stage.judges.sum() == few.sum() and len(stage.rows) == few.sum() + FUSION.sum()
+    joined = stage.rows[~stage.judges]
+    assert FUSION[joined].all()
+    honest, own = stage.scores[~stage.judges], stage.calibrator.score(Z, EVIDENCE)[joined]
+    assert not np.allclose(honest, own)  # scored by fits that have not seen the row
+    assert len(fitted().rows) == (~FUSION).sum()  # enough of both: CALIBRATE alone
+
+
+def test_fit_stage__no_origin_outweighs_the_others():
+    """A camera that took most of the road work does not decide how much detectors are worth."""
+    origins = np.where(Y == 1, "roadworks camera", "street camera").tolist()
+    assert fit_stage("detectors", Z, EVIDENCE, Y, GROUPS, FUSION, ~FUSION, origins=origins).judges.all()
+    some = np.arange(N) % 4 == 0
+    broken = EVIDENCE.copy()
+    broken[~some] = detector_evidence(np.zeros(N), seed=6)[~some]
+    places = np.where(some, "small", "big").tolist()
+    fair = fit_stage("detectors", Z, broken, Y, GROUPS, FUSION, ~FUSION, origins=places)
+    plain = fit_stage("detectors", Z, broken, Y, GROUPS, FUSION, ~FUSION)
+    assert fair.calibrator.fusion.weights[1] > plain.calibrator.fusion.weights[1]

@@ -13,6 +13,11 @@ from streetvision_core.types import Split
 from tests.unit.training.learnable import SETTINGS, learnable_table
 
 
+def fitted_rows(table):
+    """What the finished head is fitted on: SELECT too, once it has chosen."""
+    return table.in_split(Split.TRAIN) | table.in_split(Split.SELECT)
+
+
 def test_train_heads__learns_and_ranks_all_candidates():
     table = learnable_table()
     trained = train_heads(table, SETTINGS, seed=0)
@@ -80,7 +85,7 @@ def test_train_heads__baseline_is_scikit_learns():
     table = learnable_table(n=240)
     spec = CandidateSpec("baseline", weight_decay=BASELINE_C)
     head = train_heads(table, SETTINGS, 0, specs=[spec]).head
-    train = usable(table, Split.TRAIN)
+    train = table.select(fitted_rows(table))
     x = (train.features - head.mean) / head.scale
     reference = LogisticRegression(C=BASELINE_C, class_weight="balanced", max_iter=300).fit(x, train.labels)
     assert np.allclose(head.predict_logit(train.features), reference.decision_function(x), atol=1e-3)
@@ -146,7 +151,7 @@ def test_honest_logits__train_rows_are_out_of_fold(kind):
     spec = CandidateSpec(kind, "cross-entropy", 1e-2, 1e-2, 64 if kind == "mlp" else 0)
     head = train_heads(table, SETTINGS, 0, specs=[spec]).head
     honest, ok = honest_logits(table, head, SETTINGS, 0)
-    train = table.in_split(Split.TRAIN)
+    train = fitted_rows(table)
     own = head.predict_logit(table.features)
     assert ok.all() and np.array_equal(honest[~train], own[~train])
     assert np.mean((own > 0) == table.labels, where=train) > 0.85
@@ -157,4 +162,4 @@ def test_honest_logits__too_few_groups_are_said_to_be_dishonest():
     table = learnable_table(n=60, groups=["one"] * 60)
     head = train_heads(table, SETTINGS, 0, specs=[CandidateSpec("baseline", weight_decay=1.0)]).head
     _, ok = honest_logits(table, head, SETTINGS, 0)
-    assert np.array_equal(ok, ~table.in_split(Split.TRAIN))
+    assert np.array_equal(ok, ~fitted_rows(table))

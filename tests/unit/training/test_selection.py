@@ -54,9 +54,10 @@ def test_mcc_standard_error__shrinks_with_groups():
         ([(0.9, 0.5, 10), (0.8, 0.1, 10)], 0.0, 0),
         ([(0.9, 0.5, 10), (0.8, 0.1, 10)], 0.15, 1),
         ([(0.9, 0.3000, 99), (0.9, 0.3005, 10)], 0.0, 1),
-        ([(0.9, 0.30, 99), (0.9, 0.32, 10)], 0.0, 0),
+        ([(0.9, 0.30, 99), (0.9, 0.32, 10)], 0.0, 1),
+        ([(0.9, 0.30, 10), (0.9, 0.32, 10)], 0.0, 0),
         ([(0.9, 0.3, 10), (0.9, 0.3, 10)], 0.0, 0),
     ],
 )
-def test_choose__mcc_then_log_loss_then_simpler(rows, tie, expected):
+def test_choose__mcc_then_simpler_then_log_loss(rows, tie, expected):
     assert choose([candidate(*row) for row in rows], tie) == expected

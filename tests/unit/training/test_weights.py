@@ -1,13 +1,20 @@
 import numpy as np
 import pytest
 
-from streetvision_core.training.weights import BALANCES, photo_share, row_weights
+from streetvision_core.training.weights import BALANCES, balanced, photo_weights, row_weights
 from tests.unit.training.learnable import learnable_table
 
 
-def test_photo_share__variants_share_one_photo():
-    assert photo_share(["a.jpg#native", "a.jpg#crop-224#1", "b.jpg"]).tolist() == [0.5, 0.5, 1.0]
-    assert photo_share([]).tolist() == []
+def test_photo_weights__variants_weigh_as_one_photo():
+    ids = ["a.jpg#native", "a.jpg#crop-224#1", "b.jpg", "c.jpg#native"]
+    assert photo_weights(ids, [1.0, 1.0, 1.0, 0.0]).tolist() == [0.5, 0.5, 1.0, 0.0]
+    assert photo_weights(ids, [0.4, 0.1, 1.0, 1.0]) == pytest.approx([0.32, 0.08, 1.0, 1.0])
+    assert photo_weights([], []).tolist() == []
+
+
+def test_balanced__without_origins_only_the_classes():
+    weights = balanced(np.array([1.0, 3.0, 1.0, 1.0]), np.array([1, 0, 0, 0]))
+    assert weights[0] == pytest.approx(weights[1:].sum()) and weights[1] == pytest.approx(3 * weights[2])
 
 
 @pytest.mark.parametrize("balance", BALANCES)
