@@ -18,7 +18,7 @@ STAMP := $(ENV)/.streetvision-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 PYTHON ?= python3
 
-.PHONY: help envs setup setup-all run daily weekly lab notebooks test check format lock clean
+.PHONY: help envs setup setup-all run daily weekly lab notebooks test check numbers format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ check: setup-all ## lint, types, layers, notebooks without outputs
 	$(ENV)/bin/mypy
 	$(ENV)/bin/lint-imports
 	$(ENV)/bin/nbstripout --verify notebooks/*.ipynb
+
+numbers: setup ## fill the figures of README and docs from docs/benchmarks
+	@$(PY) -m streetvision_core.ops.numbers
 
 format: setup ## format the code, strip the notebooks
 	@$(ENV)/bin/ruff check --fix .

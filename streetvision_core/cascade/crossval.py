@@ -7,7 +7,7 @@ answered, never learned from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ class Cell:
 
     Attributes:
         policy: the policy's name.
-        origin: a data set, or `all`.
+        origin: a data set, `all`, or the name of rows shown apart.
         era: an image regime, or `all`.
         n: rows scored in each shuffle.
         positives: rows with road work among them.
@@ -128,6 +128,8 @@ def cross_validate(
     policies: Sequence[str] = ("certified", "plan"),
     scored: npt.ArrayLike | None = None,
     train_only: Collection[str] = (),
+    by_origin: bool = False,
+    apart: Mapping[str, npt.ArrayLike] | None = None,
     specs: Sequence[CandidateSpec] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CrossvalReport:
@@ -142,6 +144,9 @@ def cross_validate(
         scored: boolean [N], rows that count (e.g. photos, not rendered frames); all if left out.
         train_only: groups that stand in TRAIN in every fold and are never answered: those whose photos trained a
             detector (`ModelSet.seen_groups`), because its evidence on them is too good.
+        by_origin: every origin is a fold of its own, answered by what learned from the others alone; `folds` then
+            counts nothing, and shuffles differ in how the others are split.
+        apart: by name, boolean [N] of rows whose figures are also given alone, under that name instead of an origin.
         specs: other head candidates than the default grid.
         progress: called with folds done and in all.
 
@@ -151,20 +156,32 @@ def cross_validate(
     known = np.flatnonzero(table.labels >= 0)
     counts = np.ones(len(table), bool) if scored is None else np.asarray(scored, np.bool_)
     table, counts = table.select(known), counts[known]
+    slices = {name: np.asarray(mask, np.bool_)[known] for name, mask in (apart or {}).items()}
     pinned = np.isin(np.array(table.groups, dtype=str), sorted(train_only))
     strata = [f"{origin}/{label}" for origin, label in zip(table.origins, table.labels, strict=True)]
     tally = _Tally(policies)
+    origin_fold = _origin_folds(table, counts) if by_origin else None
+    folds = folds if origin_fold is None else int(origin_fold.max()) + 1
     for shuffle in range(shuffles):
-        fold = group_folds(table.groups, strata, folds, settings.seed + shuffle)
+        dealt = (
+            group_folds(table.groups, strata, folds, settings.seed + shuffle) if origin_fold is None else origin_fold
+        )
         found = {policy: _Answers.empty(len(table)) for policy in policies}
         for f in range(folds):
-            part = _Part(table, (fold == f) & ~pinned, counts, pinned)
+            part = _Part(table, (dealt == f) & ~pinned, counts, pinned)
             _run_fold(part, settings, settings.seed + 1000 * shuffle + f, specs, found, tally)
             if progress is not None:
                 progress(shuffle * folds + f + 1, shuffles * folds)
         for policy, answers in found.items():
             tally.shuffles[policy].append(answers)
-    return _report(table, counts & ~pinned, folds, shuffles, tally)
+    return _report(table, counts & ~pinned, folds, shuffles, tally, slices)
+
+
+def _origin_folds(table: FeatureTable, scored: Mask) -> npt.NDArray[np.int64]:
+    """The origin of each row's group, as a number: what was made from a photo goes with the photo."""
+    of_group = {table.groups[i]: table.origins[i] for i in np.flatnonzero(scored)}
+    origins = [of_group.get(group, origin) for group, origin in zip(table.groups, table.origins, strict=True)]
+    return np.asarray(np.unique(np.array(origins, dtype=str), return_inverse=True)[1], np.int64)
 
 
 @dataclass(slots=True, eq=False)
@@ -246,7 +263,9 @@ def _with_splits(pool: FeatureTable, pinned: Mask, seed: int) -> FeatureTable:
     return replace(pool, splits=tuple(assign_splits(pool.groups, strata, FRACTIONS, seed, train)))
 
 
-def _report(table: FeatureTable, scored: Mask, folds: int, shuffles: int, tally: _Tally) -> CrossvalReport:
+def _report(
+    table: FeatureTable, scored: Mask, folds: int, shuffles: int, tally: _Tally, slices: Mapping[str, Mask]
+) -> CrossvalReport:
     if not any(answers.done.any() for one in tally.shuffles.values() for answers in one):
         raise DataError(
             got=f"{folds} folds without a result: {tally.skipped[:1]}",
@@ -261,7 +280,7 @@ def _report(table: FeatureTable, scored: Mask, folds: int, shuffles: int, tally:
         for policy, one in tally.shuffles.items()
     }
     return CrossvalReport(
-        cells=tuple(_cells(table, scored, tally)),
+        cells=tuple(_cells(table, scored, tally, slices)),
         folds=folds,
         shuffles=shuffles,
         heads=dict(tally.heads),
@@ -272,13 +291,15 @@ def _report(table: FeatureTable, scored: Mask, folds: int, shuffles: int, tally:
     )
 
 
-def _cells(table: FeatureTable, scored: Mask, tally: _Tally) -> Iterator[Cell]:
+def _cells(table: FeatureTable, scored: Mask, tally: _Tally, slices: Mapping[str, Mask]) -> Iterator[Cell]:
     labels = table.labels.astype(np.int64)
     origins, eras = np.array(table.origins), np.array(table.eras)
+    named = {ALL: scored, **slices}
+    named |= {origin: origins == origin for origin in sorted(set(origins[scored].tolist()))}
     for policy, shuffles in tally.shuffles.items():
-        for origin in (ALL, *sorted(set(origins[scored].tolist()))):
+        for origin, members in named.items():
             for era in (ALL, *sorted(set(eras[scored].tolist()))):
-                mask = scored & ((origins == origin) | (origin == ALL)) & ((eras == era) | (era == ALL))
+                mask = scored & members & ((eras == era) | (era == ALL))
                 if mask.any():
                     metrics = _over_shuffles([(a.decisions, a.done & mask) for a in shuffles], labels)
                     yield Cell(policy, origin, era, int(mask.sum()), int(labels[mask].sum()), metrics)

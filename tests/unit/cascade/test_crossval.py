@@ -44,6 +44,18 @@ def test_cross_validate__cells(report):
     assert sum(report.exits["certified"].values()) == pytest.approx(1.0)
 
 
+def test_cross_validate__by_origin_learns_from_the_others_alone(small):
+    """The rule is turned round on one origin: whoever learns elsewhere must get that origin wrong."""
+    odd = np.array(small.origins) == "elsewhere"
+    turned = replace(small, labels=np.where(odd, 1 - small.labels, small.labels).astype(np.int8))
+    found = cross_validate(
+        turned, toy_settings(), shuffles=1, specs=FAST, policies=("certified",), by_origin=True, apart={"odd": odd}
+    )
+    assert found.folds == 2
+    assert found.cell("certified", "elsewhere").metrics["auc"].mean < 0.4
+    assert found.cell("certified", "odd").metrics == found.cell("certified", "elsewhere").metrics
+
+
 def test_cross_validate__json_and_markdown(report):
     json.dumps(report.to_dict(), allow_nan=False)
     lines = report.to_markdown("certified").splitlines()
