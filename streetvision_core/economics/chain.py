@@ -61,7 +61,7 @@ def to_snapshot(metagraph: Any, network: str, taken_at: datetime) -> Snapshot:
     return Snapshot(
         network=network,
         netuid=int(metagraph.netuid),
-        block=int(metagraph.block),
+        block=int(metagraph.block.item()),
         taken_at=taken_at,
         owner_hotkey=str(getattr(metagraph, "owner_hotkey", "")),
         tempo=int(getattr(metagraph, "tempo", 360)),

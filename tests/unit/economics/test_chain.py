@@ -1,10 +1,12 @@
-"""The conversion is tried on an object with the genuine metagraph's attributes, because no chain can be reached here.
+"""No chain can be reached here: the conversion is tried on an object with the genuine metagraph's attributes, and on a
+genuine metagraph that is filled by the SDK's own code from made-up neurons."""
 
-`tests/integration/test_sn72_dendrite.py` looks whether the genuine classes have them.
-"""
-
+import json
+import os
+import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,6 +57,42 @@ def test_to_snapshot__plain_values():
     assert (second.incentive, second.last_update, second.endpoint) == (1.0, 4_000, "192.0.2.7:8091")
     assert [type(v) for v in (first.uid, first.validator_permit, first.stake)] == [int, bool, float]
     assert chain.Snapshot.from_dict(snapshot.to_dict()) == snapshot
+
+
+GENUINE = """
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from bittensor.core.chain_data import AxonInfo
+from bittensor.core.metagraph import Metagraph
+from streetvision_core.economics.chain import to_snapshot
+
+def neuron(uid, ip, permit, incentive):
+    axon = AxonInfo(version=1, ip=ip, port=8091, ip_type=4, hotkey=f"5{uid}", coldkey="")
+    rest = dict.fromkeys(("consensus", "dividends", "emission", "active", "validator_trust"), 0)
+    return SimpleNamespace(
+        uid=uid, incentive=incentive, last_update=7, validator_permit=permit, axon_info=axon, **rest)
+
+metagraph = Metagraph(netuid=323, network="test", sync=False)
+metagraph.neurons = [neuron(0, "0.0.0.0", True, 0.0), neuron(1, "192.0.2.7", False, 1.0)]
+metagraph._set_metagraph_attributes(5100)
+metagraph.stake = metagraph._create_tensor([1000.5, 2.0], dtype=metagraph._dtype_registry["float32"])
+metagraph.owner_hotkey, metagraph.tempo = "51", 99
+print(json.dumps(to_snapshot(metagraph, "test", datetime.now(UTC)).to_dict()))
+"""
+
+
+@pytest.mark.skipif(find_spec("bittensor") is None, reason="the extra sn72 is not installed")
+def test_to_snapshot__of_the_genuine_class(tmp_path):
+    # in a process of its own, because the SDK takes over the logging; it makes a folder in the home directory
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", GENUINE], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    snapshot = chain.Snapshot.from_dict(json.loads(done.stdout.splitlines()[-1]))
+    first, second = snapshot.neurons
+    assert (snapshot.block, snapshot.netuid, snapshot.owner_hotkey, snapshot.tempo) == (5100, 323, "51", 99)
+    assert first == chain.Neuron(0, "50", True, 1000.5, 0.0, 7, "")
+    assert second == chain.Neuron(1, "51", False, 2.0, 1.0, 7, "192.0.2.7:8091")
 
 
 def test_fetch_snapshot__asks_the_subnet():
