@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from streetvision_core import __version__
-from streetvision_core.cli import _learning, _loop, _memory, _miner, _models, _predict, _serving, _video, _workspace
+from streetvision_core.cli import (
+    _learning,
+    _loop,
+    _memory,
+    _miner,
+    _models,
+    _predict,
+    _review,
+    _serving,
+    _video,
+    _workspace,
+)
 from streetvision_core.cli._output import NAMED_ERROR, configure_logs, emit, say
 from streetvision_core.errors import StreetVisionError
 
@@ -24,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for room in (_predict, _video, _learning, _loop, _serving, _miner, _models, _memory, _workspace):
+for room in (_predict, _video, _learning, _review, _loop, _serving, _miner, _models, _memory, _workspace):
     room.register(app)
 
 

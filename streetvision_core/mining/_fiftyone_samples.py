@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from streetvision_core.mining._scores import logits_of
 from streetvision_core.mining._workbench_job import WorkbenchJob, WorkbenchSample
 
 CLASSES = ("none", "roadwork")
@@ -25,14 +25,32 @@ def open_dataset(project: str) -> Any:
     return fo.Dataset(project, persistent=True)
 
 
-def replace_day(dataset: Any, job: WorkbenchJob) -> None:
-    """Puts the day's samples in, in place of those of an earlier run, and drops days beyond `keep_days`."""
+def replace_day(dataset: Any, job: WorkbenchJob) -> list[str]:
+    """Puts the day's samples in, in place of those of an earlier run; returns the days dropped beyond `keep_days`."""
+    dropped: list[str] = []
     if dataset.has_sample_field("day"):
         days = sorted(set(dataset.distinct("day")) | {job.day})
-        gone = {job.day, *days[: -job.keep_days]}
-        dataset.delete_samples(dataset.match(fo.ViewField("day").is_in(list(gone))))
+        dropped = days[: -job.keep_days]
+        dataset.delete_samples(dataset.match(fo.ViewField("day").is_in([job.day, *dropped])))
+    _declare_fields(dataset)
     samples = [to_sample(sample, row) for sample, row in zip(job.samples, job.embeddings, strict=True)]
     dataset.add_samples(samples, dynamic=True)
+    return dropped
+
+
+def _declare_fields(dataset: Any) -> None:
+    """Fields that samples may leave empty, so that views and the App know them; those there already stay."""
+    scores = ("hardness", "mistakenness", "uniqueness")
+    for name in (*scores, "cascade_hardness", "detector_disagreement", "stage_disagreement"):
+        dataset.add_sample_field(name, fo.FloatField)
+    for name in ("wrong", "certified"):
+        dataset.add_sample_field(name, fo.BooleanField)
+    for name in ("split", "review", "annotator", "why", "reviewer", "decided_at", "decided_by", "reason"):
+        dataset.add_sample_field(name, fo.StringField)
+    for name in ("modes", "reasons", "reviewed_modes", "text"):
+        dataset.add_sample_field(name, fo.ListField, subfield=fo.StringField)
+    for name in ("prediction", "truth"):
+        dataset.add_sample_field(name, fo.EmbeddedDocumentField, embedded_doc_type=fo.Classification)
 
 
 def day_view(dataset: Any, day: str) -> Any:
@@ -57,9 +75,11 @@ def to_sample(sample: WorkbenchSample, embedding: npt.NDArray[np.float32]) -> An
         reasons=list(sample.reasons),
         split=sample.split or None,
         cascade_hardness=sample.hardness,
+        detector_disagreement=sample.components.get("detector_disagreement"),
+        stage_disagreement=sample.components.get("stage_disagreement"),
+        annotator=sample.annotator,
         prediction=_prediction(sample.p_roadwork),
         truth=_classification(label),
-        wrong=None if label is None else bool(label) != (sample.p_roadwork > 0.5),
         exit_stage=sample.verdict["exit_stage"],
         certified=sample.verdict["certified"],
         model_version=sample.verdict["model_version"],
@@ -75,9 +95,7 @@ def to_sample(sample: WorkbenchSample, embedding: npt.NDArray[np.float32]) -> An
 
 def _prediction(p: float) -> Any:
     """The answer with logits (0, log-odds): FiftyOne's hardness is the entropy of their softmax, that is of p."""
-    clipped = min(max(p, 1e-9), 1.0 - 1e-9)
-    logits = [0.0, math.log(clipped / (1.0 - clipped))]
-    return fo.Classification(label=CLASSES[p > 0.5], confidence=max(p, 1.0 - p), logits=logits)
+    return fo.Classification(label=CLASSES[p > 0.5], confidence=max(p, 1.0 - p), logits=logits_of(np.array([p]))[0])
 
 
 def _classification(label: int | None) -> Any:

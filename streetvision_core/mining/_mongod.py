@@ -83,7 +83,7 @@ class Mongod:
         command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
         with open(os.devnull, "r+b") as nothing:  # noqa: PTH123 - a device, not a path of ours
             return subprocess.Popen(
-                command, stdin=nothing, stdout=nothing, stderr=nothing, preexec_fn=_end_with_the_parent
+                command, stdin=nothing, stdout=nothing, stderr=nothing, preexec_fn=end_with_the_parent
             )
 
     def _wait(self) -> None:
@@ -128,8 +128,8 @@ def _answers(uri: str) -> bool:
     return True
 
 
-def _end_with_the_parent() -> None:
-    """Linux ends the database when the process that started it dies in whatever way."""
+def end_with_the_parent() -> None:
+    """Linux ends the calling process when the one that started it dies in whatever way."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

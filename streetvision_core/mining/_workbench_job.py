@@ -35,6 +35,8 @@ class WorkbenchSample:
         modes: failure modes.
         reasons: why it was mined; empty if it was not.
         hardness: total hardness in [0, 1], None if not scored.
+        components: each component of the hardness, ranked to [0, 1].
+        annotator: who gave the label.
         split: the set it will be used in, for the search for leaks; empty if in none.
     """
 
@@ -51,11 +53,20 @@ class WorkbenchSample:
     modes: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     hardness: float | None = None
+    components: Mapping[str, float] = field(default_factory=dict)
+    annotator: str = ""
     split: str = ""
 
     @classmethod
     def from_row(
-        cls, row: QueryRow, filepath: Path, *, item: MinedItem | None = None, label: int | None = None, split: str = ""
+        cls,
+        row: QueryRow,
+        filepath: Path,
+        *,
+        item: MinedItem | None = None,
+        label: int | None = None,
+        modes: Sequence[str] | None = None,
+        split: str = "",
     ) -> Self:
         """Makes a sample of a logged query, with what mining and review said about it."""
         return cls(
@@ -69,9 +80,10 @@ class WorkbenchSample:
             origin=row.origin,
             truth=row.truth,
             label=label,
-            modes=tuple(row.modes),
+            modes=tuple(row.modes if modes is None else modes),
             reasons=item.reasons if item else (),
             hardness=item.hardness if item else None,
+            components=item.components if item else {},
             split=split,
         )
 
@@ -86,6 +98,7 @@ class WorkbenchJob:
         samples: the frames.
         embeddings: float32 [N, D], our stored features, one row per sample.
         export: folder for `fiftyone/` and `classes/`; None exports nothing.
+        days: the review desk's folder, whose decisions are shown; None shows none.
         near_duplicate_cosine: from which cosine on two frames count as near-duplicates.
         keep_days: days of samples the dataset keeps.
     """
@@ -95,6 +108,7 @@ class WorkbenchJob:
     samples: Sequence[WorkbenchSample]
     embeddings: npt.NDArray[np.float32]
     export: Path | None = None
+    days: Path | None = None
     near_duplicate_cosine: float = 0.985
     keep_days: int = 14
 
@@ -115,7 +129,7 @@ class WorkbenchJob:
         atomic_write_bytes(folder / "embeddings.npy", buffer.getvalue())
         plain = {name: getattr(self, name) for name in ("project", "day", "near_duplicate_cosine", "keep_days")}
         plain["samples"] = [asdict(sample) for sample in self.samples]
-        plain["export"] = str(self.export) if self.export else None
+        plain |= {name: str(path) if (path := getattr(self, name)) else None for name in ("export", "days")}
         atomic_write_json(folder / "job.json", plain)
 
     @classmethod
@@ -123,9 +137,9 @@ class WorkbenchJob:
         """Reads what `save` wrote."""
         plain = json.loads((folder / "job.json").read_text())
         samples = tuple(WorkbenchSample(**sample) for sample in plain.pop("samples"))
-        export = plain.pop("export")
+        plain |= {name: Path(plain[name]) if plain[name] else None for name in ("export", "days")}
         embeddings = np.load(folder / "embeddings.npy", allow_pickle=False)
-        return cls(samples=samples, embeddings=embeddings, export=Path(export) if export else None, **plain)
+        return cls(samples=samples, embeddings=embeddings, **plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +154,8 @@ class WorkbenchResult:
         leaks: samples with a near-duplicate in another split; None with fewer than two splits.
         hardest: names of the day's ten hardest samples by entropy.
         unusual: names of the day's ten most unique samples.
-        views: saved views of the day.
+        views: saved views of the day and of the project.
+        runs: keys of all Brain runs the dataset holds, those of earlier days among them.
         exports: folder per export format.
         seconds: wall time per step.
         notes: what was left out and why.
@@ -154,6 +169,7 @@ class WorkbenchResult:
     hardest: tuple[str, ...]
     unusual: tuple[str, ...]
     views: tuple[str, ...]
+    runs: tuple[str, ...] = ()
     exports: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -165,5 +181,5 @@ class WorkbenchResult:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> WorkbenchResult:
         """The inverse of `to_dict`."""
-        lists = {name: tuple(data[name]) for name in ("hardest", "unusual", "views", "notes")}
+        lists = {name: tuple(data[name]) for name in ("hardest", "unusual", "views", "runs", "notes")}
         return cls(**{**data, **lists})

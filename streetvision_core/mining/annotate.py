@@ -1,9 +1,11 @@
 """Annotators: who says what a mined frame shows. Each record keeps who, when and why.
 
-Two need no account and no network:
+Three need no account and no network:
 
 * `scene-truth`, the rendered world's exact label. It stands in for the human reviewer of the demo stream and is named
   so in every record and report; it has nothing to say about a real photo.
+* `champion`, the champion's own answer, put forward for a reviewer where nothing else is known. It is a proposal: no
+  label until somebody accepts it.
 * `detectors`, the boxes of the detectors, as pre-annotation. It never gives a label.
 """
 
@@ -24,7 +26,10 @@ from streetvision_core.storage import atomic_write_json
 from streetvision_core.types import Box
 
 SCENE_TRUTH: Final = "scene-truth"
+CHAMPION: Final = "champion"
 DETECTORS: Final = "detectors"
+PROPOSERS: Final = frozenset({CHAMPION})
+"""Annotators whose label counts only after a decision: to learn from one's own answers would confirm one's errors."""
 _SAME_OBJECT_IOU: Final = 0.5
 
 
@@ -89,6 +94,17 @@ class SceneTruthAnnotator:
         return Annotation(row.name, row.sha256, row.truth, (), self.name, _stamp(when), why, note)
 
 
+class ChampionAnnotator:
+    """The champion's answer as a proposal."""
+
+    name = CHAMPION
+
+    def __call__(self, row: QueryRow, image: Callable[[str], bytes], why: str, when: datetime) -> Annotation | None:
+        """The answer's side of 0.5."""
+        note = f"proposal of {row.verdict.model_version} (p = {row.verdict.p_roadwork:.3f}); no label until accepted"
+        return Annotation(row.name, row.sha256, int(row.verdict.roadwork), (), self.name, _stamp(when), why, note)
+
+
 class DetectorAnnotator:
     """Boxes as pre-annotation: those of the logged answer, or found anew where stage 2 did not run."""
 
@@ -111,6 +127,7 @@ class DetectorAnnotator:
 
 ANNOTATORS: Final[Mapping[str, Callable[[], Annotator]]] = {
     SCENE_TRUTH: SceneTruthAnnotator,
+    CHAMPION: ChampionAnnotator,
     DETECTORS: DetectorAnnotator,
 }
 

@@ -4,7 +4,7 @@ Importing FiftyOne takes ten to twenty seconds and its database can hang, so one
 and the loop never waits longer than it says. Where the workbench cannot run, `WorkbenchError` says why; the loop
 reports it and goes on.
 
-A person opens the result with `open_in_app_command`, which tells the command line.
+A person opens the result with `streetvision review`; see `review_app`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,14 +21,14 @@ from pathlib import Path
 from typing import Final
 
 from streetvision_core.errors import StreetVisionError, WorkbenchError
+from streetvision_core.mining._child import end_session, last_words, start_child
 from streetvision_core.mining._mongod import Mongod
 from streetvision_core.mining._workbench_job import WorkbenchJob, WorkbenchResult, WorkbenchSample
 from streetvision_core.storage import atomic_write_json
 
-__all__ = ["WorkbenchJob", "WorkbenchResult", "WorkbenchSample", "open_in_app_command", "run_workbench"]
+__all__ = ["WorkbenchJob", "WorkbenchResult", "WorkbenchSample", "environment", "run_workbench", "with_database"]
 
 TIMEOUT_SECONDS: Final = 300.0
-_GRACE_SECONDS: Final = 10.0
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -47,12 +46,6 @@ def environment(home: Path) -> dict[str, str]:
     return {name: str(home.resolve() / folder) for name, folder in folders.items()} | switches
 
 
-def open_in_app_command(home: Path, project: str) -> str:
-    """The command that shows the project's dataset in FiftyOne's App, with its database below `home`."""
-    values = {k: v for k, v in environment(home).items() if k in ("FIFTYONE_DATABASE_DIR", "FIFTYONE_DO_NOT_TRACK")}
-    return " ".join([*(f"{k}={v}" for k, v in values.items()), "fiftyone", "app", "launch", project])
-
-
 def run_workbench(job: WorkbenchJob, home: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> WorkbenchResult:
     """Does all work of a day in a child process.
 
@@ -64,8 +57,7 @@ def run_workbench(job: WorkbenchJob, home: Path, timeout_seconds: float = TIMEOU
     Raises:
         WorkbenchError: FiftyOne is not installed, its database cannot start, or the work failed or took too long.
     """
-    if find_spec("fiftyone") is None:
-        raise _failed("no package fiftyone", "run: pip install 'streetvision[workbench]' -c constraints.txt")
+    require_fiftyone()
     folder = home.resolve() / "jobs" / job.day
     try:
         job.save(folder)
@@ -78,14 +70,25 @@ def run_workbench(job: WorkbenchJob, home: Path, timeout_seconds: float = TIMEOU
     return _read_result(folder, code)
 
 
+def require_fiftyone() -> None:
+    """Raises `WorkbenchError` with the command that installs FiftyOne, where it is missing."""
+    if find_spec("fiftyone") is None:
+        raise _failed("no package fiftyone", "run: pip install 'streetvision[workbench]' -c constraints.txt")
+
+
+def with_database(home: Path) -> None:
+    """Starts the database below `home` for this process and tells FiftyOne, which must not yet be imported."""
+    if "FIFTYONE_DATABASE_URI" not in os.environ:
+        database = Mongod(home / "db")
+        # Registered before fiftyone is imported, so that it runs after fiftyone's own clean-up at exit.
+        atexit.register(database.stop)
+        os.environ["FIFTYONE_DATABASE_URI"] = database.uri
+
+
 def main(folder: Path, home: Path) -> int:
     """The child's side: database, FiftyOne, the day's work; the result or the error goes to `result.json`."""
     try:
-        if "FIFTYONE_DATABASE_URI" not in os.environ:
-            database = Mongod(home / "db")
-            # Registered before fiftyone is imported, so that it runs after fiftyone's own clean-up at exit.
-            atexit.register(database.stop)
-            os.environ["FIFTYONE_DATABASE_URI"] = database.uri
+        with_database(home)
         started = time.perf_counter()
         from streetvision_core.mining._fiftyone_work import work
 
@@ -105,63 +108,28 @@ def main(folder: Path, home: Path) -> int:
 
 
 def _run_child(folder: Path, home: Path, timeout_seconds: float) -> int:
-    command = [sys.executable, "-m", __name__, str(folder), str(home.resolve())]
-    with (folder / "log.txt").open("wb") as log:
-        # A session of its own, so that the time limit reaches the database too.
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment(home), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            start_new_session=True,
-        )
+    child = start_child(__name__, [str(folder), str(home.resolve())], folder / "log.txt", environment(home))
     try:
         return child.wait(timeout_seconds)
     except subprocess.TimeoutExpired:
         raise _failed(
-            f"no end after {timeout_seconds:g} s; {_tail(folder)}",
+            f"no end after {timeout_seconds:g} s; {last_words(folder / 'log.txt')}",
             "give it more time, fewer frames, or set SV_MINING__WORKBENCH=off",
         ) from None
     finally:
-        _end_session(child)
-
-
-def _end_session(child: subprocess.Popen[bytes]) -> None:
-    """Ends whatever is left of the child's session: first by request, so that the database closes its files."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if not _signal_session(child, number):
-            return
-        deadline = time.monotonic() + _GRACE_SECONDS
-        while time.monotonic() < deadline:
-            if not _signal_session(child, 0):
-                return
-            time.sleep(0.1)
-
-
-def _signal_session(child: subprocess.Popen[bytes], number: int) -> bool:
-    """Signals the session's processes; False when none is left."""
-    child.poll()
-    try:
-        os.killpg(child.pid, number)
-    except ProcessLookupError:
-        return False
-    return True
+        end_session(child)
 
 
 def _read_result(folder: Path, code: int) -> WorkbenchResult:
     try:
         data: Mapping[str, object] = json.loads((folder / "result.json").read_text())
     except (OSError, ValueError) as error:
-        raise _failed(f"exit code {code} and no result; {_tail(folder)}", f"read {folder / 'log.txt'}") from error
+        raise _failed(
+            f"exit code {code} and no result; {last_words(folder / 'log.txt')}", f"read {folder / 'log.txt'}"
+        ) from error
     if "error" in data:
         raise WorkbenchError(str(data["got"]), str(data["allowed"]), str(data["do"]), folder=str(folder))
     return WorkbenchResult.from_dict(data)
-
-
-def _tail(folder: Path) -> str:
-    lines = (folder / "log.txt").read_text(errors="replace").splitlines()
-    return "its last words: " + (" | ".join(lines[-3:])[-400:] or "none")
 
 
 def _failed(got: str, action: str) -> WorkbenchError:

@@ -1,9 +1,14 @@
 """FiftyOne for real: its database, Brain runs and exports, and what happens where it cannot run."""
 
+import importlib.util
 import json
 import os
+import socket
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import psutil
@@ -12,15 +17,19 @@ from PIL import Image
 
 from streetvision_core.errors import WorkbenchError
 from streetvision_core.mining._mongod import Mongod
+from streetvision_core.mining.annotate import Annotation, save_annotations
+from streetvision_core.mining.desk import ReviewDesk
+from streetvision_core.mining.review_app import open_app
 from streetvision_core.mining.workbench import (
     WorkbenchJob,
     WorkbenchResult,
     WorkbenchSample,
     environment,
-    open_in_app_command,
     run_workbench,
 )
 from streetvision_core.types import Box, Evidence, Verdict
+
+from .chromium import Browser, find_chromium
 
 DAY = "2026-03-01"
 N = 40
@@ -71,6 +80,15 @@ def make_sample(i: int, path: Path, p: float) -> WorkbenchSample:
     )
 
 
+def load_benchmark() -> ModuleType:
+    path = Path(__file__).parents[1] / "perf" / "bench_workbench.py"
+    spec = importlib.util.spec_from_file_location("bench_workbench", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def databases(folder: Path) -> list[psutil.Process]:
     return [
         p
@@ -90,7 +108,11 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> tuple[WorkbenchResult, Path
         patch.syspath_prepend(str(folder / "audit"))
         patch.setenv("AUDIT_FILE", str(folder / "connections.txt"))
         patch.setenv("HOME", str(folder / "user"))
-        result = run_workbench(make_job(folder), folder / "fiftyone", timeout_seconds=120)
+        job = make_job(folder)
+        when = f"{DAY}T12:00:00+00:00"
+        said = [Annotation(s.name, "00", s.truth, (), "scene-truth", when, "why") for s in job.samples if s.reasons]
+        save_annotations(folder / "days" / DAY / "annotations.json", said)
+        result = run_workbench(replace(job, days=folder / "days"), folder / "fiftyone", timeout_seconds=300)
     return result, folder
 
 
@@ -104,7 +126,8 @@ def test_run_workbench__brain_finds_what_is_there(day: tuple[WorkbenchResult, Pa
     assert len(result.unusual) == 10
     assert not {"query-0", "query-1"} & set(result.unusual)
     assert [view.removeprefix(f"{DAY} ") for view in result.views] == [
-        "all", "mined", "hardest", "wrong", "near-duplicates", "leaks"
+        "all", "mined", "hardest", "wrong", "near-duplicates", "leaks", "needs review", "hardest today",
+        "detectors disagree", "likely label errors", "false alarms",
     ]  # fmt: skip
     assert result.notes == ()
 
@@ -134,18 +157,65 @@ def test_run_workbench__leaves_nothing_and_connects_nowhere(day: tuple[Workbench
 
 
 @pytest.mark.slow
-def test_run_workbench__second_run_replaces_the_day(day: tuple[WorkbenchResult, Path]) -> None:
-    first, folder = day
-    job = make_job(folder)
-    other = [replace(s, day="2026-03-02", split="", reasons=()) for s in job.samples[:3]]
-    next_day = WorkbenchJob("streets", "2026-03-02", other, job.embeddings[2:5])
-    second = run_workbench(next_day, folder / "fiftyone", timeout_seconds=120)
-    assert (second.samples, second.total, second.near_duplicates, second.leaks) == (3, N + 3, 0, None)
-    assert len(second.notes) == 3, "no leaks, no uniqueness, no export, each with its reason"
-    assert len(second.hardest) == 3
+def test_work__a_later_day_erases_nothing_and_scores_equal_fiftyones() -> None:
+    measured = load_benchmark().measure(24)
+    assert measured["days"] == 2
+    assert measured["first_day_unchanged"]
+    assert {"hardness_2026_03_01", "mistakenness_2026_03_01", "uniqueness_2026_03_01"} <= set(measured["runs"])
+    assert {"hardness_2026_03_02", "mistakenness_2026_03_02", "similarity"} <= set(measured["runs"])
+    assert measured["indexed"] == 48, "the similarity index has grown"
+    assert max(measured["largest_difference"].values()) < 1e-9
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_chromium() is None, reason="needs chromium")
+def test_review_app__a_key_decides_and_the_next_frame_comes(day: tuple[WorkbenchResult, Path], tmp_path: Path) -> None:
+    _, folder = day
+    desk = ReviewDesk(folder / "days")
+    page = "document.body.innerText"
+    with (
+        open_app(folder / "fiftyone", desk.folder, "streets", "anna", timeout_seconds=300) as app,
+        Browser(tmp_path / "profile", 1500, 900) as tab,
+    ):
+        tab.open(app.url)
+        tab.wait_for(f"{page}.includes('20 frames wait for review')", 240)
+        assert tab.evaluate(f"{page}.includes('query-20')"), "the hardest comes first"
+        tab.evaluate("document.activeElement.blur()")
+        press(tab, "Digit2")
+        tab.wait_for(f"{page}.includes('19 frames wait for review')", 120)
+        press(tab, "Digit3", shift=True)
+        wait_until(lambda: len(desk.decisions(DAY)) == 2, 120)
+        tab.screenshot(folder / "review.png")
+    flip, tag = desk.decisions(DAY)
+    assert (flip.id, flip.choice, flip.reviewer, flip.decided_by) == ("query-20", "flip", "anna", "human")
+    assert (tag.choice, tag.tag) == ("tag", "fog")
+    assert tag.id != "query-20"
+    assert desk.labels(DAY)["query-20"].label == 1
     assert databases(folder) == []
-    assert first.exports  # the first day's export is untouched
-    assert all(Path(path).is_dir() for path in first.exports.values())
+
+
+def press(tab: Browser, code: str, shift: bool = False) -> None:
+    for kind in ("keyDown", "keyUp"):
+        tab.call("Input.dispatchKeyEvent", type=kind, code=code, key=code[-1], modifiers=8 * shift)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
+def test_open_app__named_errors(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(WorkbenchError, match=f"port {port}"), open_app(tmp_path, tmp_path, "streets", "anna", port):
+            pass
+    (tmp_path / "db").write_text("a file where the database's folder should be")
+    with pytest.raises(WorkbenchError, match="File exists"), open_app(tmp_path, tmp_path, "streets", "anna"):
+        pass
 
 
 def test_run_workbench__database_cannot_start(tmp_path: Path) -> None:
@@ -209,4 +279,3 @@ def test_environment__keeps_everything_below_home(tmp_path: Path) -> None:
     values = environment(tmp_path)
     assert values["FIFTYONE_DO_NOT_TRACK"] == "true"
     assert all(v.startswith(str(tmp_path)) for k, v in values.items() if k.endswith(("_DIR", "_PATH")))
-    assert open_in_app_command(tmp_path, "streets").endswith("fiftyone app launch streets")

@@ -23,7 +23,7 @@ from streetvision_core.loop.tasks.tables import heldout_table, learning_table, r
 from streetvision_core.loop.tasks.training import calibrate_challenger, train_challenger
 from streetvision_core.loop.tasks.video import agreement, labelled_clips, search_video, watch_video
 from streetvision_core.loop.tasks.week import build_week
-from streetvision_core.loop.tasks.workbench import fill_workbench
+from streetvision_core.loop.tasks.workbench import fill_workbench, open_review
 
 __all__ = [
     "Day",
@@ -50,6 +50,7 @@ __all__ = [
     "load_mined",
     "mine",
     "open_day",
+    "open_review",
     "plan_synthesis",
     "promote_or_refuse",
     "quantize_backbone",

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from streetvision_core.data.observe import observe
 from streetvision_core.loop.workspace import Workspace, parse_day
+from streetvision_core.mining.desk import ReviewDesk
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.models.factory import ModelSet, load_models
 from streetvision_core.registry.versions import Registry, open_registry
@@ -58,6 +59,11 @@ class Day:
     def log(self) -> QueryLog:
         """The query log."""
         return QueryLog(self.workspace.data / "queries")
+
+    @property
+    def desk(self) -> ReviewDesk:
+        """What was put before reviewers, and what they decided, on all days."""
+        return ReviewDesk(self.workspace.data / "days")
 
     @property
     def feature_store(self) -> Path:

@@ -15,17 +15,16 @@ from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.queries import queries_of
 from streetvision_core.loop.tasks.tables import split_of_group
 from streetvision_core.mining import annotate, hardness, review
+from streetvision_core.mining.desk import ANNOTATIONS_FILE
 from streetvision_core.mining.modes import tag
 from streetvision_core.mining.querylog import QueryRow
 from streetvision_core.mining.select import MinedSet, select
 from streetvision_core.models.evidence import vector
-from streetvision_core.types import FailureMode, Frame
+from streetvision_core.types import FAILURE_MODES, FailureMode, Frame
 
 MINED_FILE: Final = "mined.npz"
 REVIEW_FILE: Final = "review.csv"
 """The sheet as mining writes it."""
-DECISIONS_FILE: Final = "decisions.csv"
-"""The sheet as a reviewer has filled it in; mining never writes it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,8 +62,8 @@ class MinedDay:
 def mine(day: Day, *, demo: bool = True) -> MinedDay:
     """Chooses the day's hardest queries, has them labelled and keeps them as training rows.
 
-    Writes `mined.json`, `annotations.json`, `review.csv` and `mined.npz` into the day's folder. Decisions that a person
-    has saved as `decisions.csv` are applied.
+    Writes `mined.json`, `annotations.json`, `review.csv` and `mined.npz` into the day's folder. The decisions in
+    `decisions.csv` are applied; a frame nobody knows the truth of is a proposal until it is decided.
     """
     rows = queries_of(day, demo=demo)
     frames = [_frame(day, row) for row in rows]
@@ -73,14 +72,14 @@ def mine(day: Day, *, demo: bool = True) -> MinedDay:
     settings = day.settings.mining
     chosen = select(table, scores, settings.budget, settings, seed=day.settings.seed, known=_known(day))
     picked = [item.row for item in chosen.items]
-    labels = _label(day, [rows[i] for i in picked], chosen)
+    labels, tags = _review(day, [rows[i] for i in picked], chosen)
     mined = MinedDay(
         table=table,
         hardness=scores,
         chosen=chosen,
         rows=tuple(rows[i] for i in picked),
         labels=labels,
-        modes=tuple(_modes(rows[i], frames[i]) for i in picked),
+        modes=tuple(_modes(rows[i], frames[i], tags.get(rows[i].name, frozenset())) for i in picked),
     )
     chosen.save(day.folder / "mined.json")
     _keep(day, mined, [frames[i] for i in picked])
@@ -124,22 +123,35 @@ def _known(day: Day) -> np.ndarray | None:
     return np.concatenate(known) if known else None
 
 
-def _label(day: Day, rows: list[QueryRow], chosen: MinedSet) -> tuple[int | None, ...]:
+def _review(
+    day: Day, rows: list[QueryRow], chosen: MinedSet
+) -> tuple[tuple[int | None, ...], dict[str, frozenset[str]]]:
+    """The final label per row, and the tags reviewers gave by row name."""
     why = {item.id: ", ".join(item.reasons) for item in chosen.items}
-    said = annotate.annotate(annotate.get_annotator(annotate.SCENE_TRUTH), rows, day.log.image, why=why)
-    annotate.save_annotations(day.folder / "annotations.json", said)
-    filled_in = day.folder / DECISIONS_FILE
-    decisions = review.import_csv(filled_in) if filled_in.exists() else []
+    said = _annotate(day, rows, why)
+    annotate.save_annotations(day.folder / ANNOTATIONS_FILE, said)
+    decisions = day.desk.decisions(day.date.isoformat())
     review.export_csv(day.folder / REVIEW_FILE, said, decisions)
     final = {label.id: label.label for label in review.apply(said, decisions)}
-    return tuple(final.get(row.name) for row in rows)
+    return tuple(final.get(row.name) for row in rows), review.tags_of(decisions)
 
 
-def _modes(row: QueryRow, frame: Frame) -> tuple[FailureMode, ...]:
-    if row.modes:
-        return row.modes
+def _annotate(day: Day, rows: list[QueryRow], why: dict[str, str]) -> list[annotate.Annotation]:
+    """What is known of each row: the renderer's truth, else the champion's proposal."""
+    said: list[annotate.Annotation] = []
+    for name in (annotate.SCENE_TRUTH, annotate.CHAMPION):
+        known = {a.id for a in said}
+        open_rows = [row for row in rows if row.name not in known]
+        said += annotate.annotate(annotate.get_annotator(name), open_rows, day.log.image, why=why)
+    place = {row.name: i for i, row in enumerate(rows)}
+    return sorted(said, key=lambda a: place[a.id])
+
+
+def _modes(row: QueryRow, frame: Frame, tags: frozenset[str]) -> tuple[FailureMode, ...]:
+    """What the log, else the rules say, and what reviewers added."""
     boxes = [box for evidence in row.verdict.evidence for found in evidence.boxes.values() for box in found]
-    return tuple(sorted(tag(frame, boxes)))
+    told = row.modes or tuple(sorted(tag(frame, boxes)))
+    return (*told, *(mode for mode in FAILURE_MODES if mode in tags and mode not in told))
 
 
 def _keep(day: Day, mined: MinedDay, frames: list[Frame]) -> None:

@@ -74,8 +74,8 @@ def test_detectors__look_where_stage_2_did_not_run(log: QueryLog) -> None:
 
 
 def test_get_annotator__unknown() -> None:
-    assert set(ANNOTATORS) == {"scene-truth", "detectors"}
-    with pytest.raises(DataError, match="scene-truth, detectors"):
+    assert set(ANNOTATORS) == {"scene-truth", "champion", "detectors"}
+    with pytest.raises(DataError, match="scene-truth, champion, detectors"):
         get_annotator("oracle")
 
 
