@@ -152,6 +152,6 @@ def comes_from_here(scope: Scope) -> bool:
 
 def _guarded(scope: Scope) -> bool:
     path: str = scope["path"]
-    if path == "/metrics":  # a Prometheus beside us needs no key; one behind a proxy does
+    if path.startswith("/metrics"):  # a Prometheus beside us needs no key; one behind a proxy does
         return not comes_from_here(scope)
     return path.startswith("/v1/")

@@ -22,6 +22,7 @@ from streetvision_core.serving.access import Access
 from streetvision_core.serving.admission import Places
 from streetvision_core.serving.backend import Backend
 from streetvision_core.serving.cache import VerdictCache, open_cache
+from streetvision_core.serving.fleet import Fleet
 from streetvision_core.serving.gateway import Gateway
 from streetvision_core.serving.keys import KeyFile
 from streetvision_core.serving.log import LogWriter
@@ -93,6 +94,22 @@ def mount_sn72(gateway: Gateway, settings: Settings, metrics: Metrics) -> Mounte
         return Mounted(())
     sn72 = Sn72Protocol(gateway, settings, metrics)
     return Mounted(sn72.routes(), (sn72,))
+
+
+def mount_model_metrics(fleet: Fleet) -> Mount:
+    """The model servers' own metrics, which may lie behind a socket file, in the order in which they are named."""
+
+    async def show(request: Request) -> Response:
+        number = request.path_params["number"]
+        if number >= len(fleet.servers):
+            raise HTTPException(404)
+        try:
+            text = await fleet.servers[number].metrics()
+        except StreetVisionError as error:
+            return error_response(error)
+        return Response(text, headers={"content-type": CONTENT_TYPE})
+
+    return lambda gateway, settings, metrics: Mounted([Route("/metrics/models/{number:int}", show)])
 
 
 MOUNTS: Final[tuple[Mount, ...]] = (mount_http, mount_sn72)

@@ -114,10 +114,17 @@ class RemoteServer:
             self._slow, self._rests_until = 0, time.monotonic() + REST_SECONDS
             self._changed()
 
-    async def fetch(self, path: str) -> Reply:
-        """One of its pages."""
-        async with asyncio.timeout(LOOK_SECONDS):
-            return await self._line.request("GET", path)
+    async def metrics(self) -> bytes:
+        """Its own metrics.
+
+        Raises:
+            ModelServerError: it does not answer.
+        """
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                return (await self._line.request("GET", "/metrics")).body
+        except TimeoutError:
+            raise _silent(self.spec) from None
 
     def close(self) -> None:
         """Ends its connections."""

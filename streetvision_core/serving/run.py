@@ -27,7 +27,7 @@ from streetvision_core.serving._line import UNIX, address_parts
 from streetvision_core.serving.access import keys_for
 from streetvision_core.serving.engine import Engine
 from streetvision_core.serving.fleet import Fleet
-from streetvision_core.serving.gateway_app import MOUNTS, Mount, create_gateway_app
+from streetvision_core.serving.gateway_app import MOUNTS, Mount, create_gateway_app, mount_model_metrics
 from streetvision_core.serving.keys import KeyFile
 from streetvision_core.serving.metrics import Metrics
 from streetvision_core.serving.model_app import create_model_app
@@ -113,7 +113,15 @@ def gateway_app(
         fleet = Fleet(specs, settings.serving, fleet_metrics, models_file)
         start = command or model_command()
         children = [Child([*start, s.spec.url], settings, s, fleet_metrics) for s in fleet.servers] if own else []
-        yield create_gateway_app(fleet, settings, metrics, queries, sides=(fleet, *children), mounts=mounts, keys=keys)
+        yield create_gateway_app(
+            fleet,
+            settings,
+            metrics,
+            queries,
+            sides=(fleet, *children),
+            mounts=(*mounts, mount_model_metrics(fleet)),
+            keys=keys,
+        )
 
 
 @contextmanager

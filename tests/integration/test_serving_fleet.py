@@ -15,7 +15,7 @@ import pytest
 
 from streetvision_core.serving.backend import Image
 from streetvision_core.serving.fleet import Fleet
-from streetvision_core.serving.gateway_app import create_gateway_app
+from streetvision_core.serving.gateway_app import MOUNTS, create_gateway_app, mount_model_metrics
 from streetvision_core.serving.metrics import Metrics
 from streetvision_core.serving.model_app import create_model_app
 from streetvision_core.serving.model_metrics import FleetMetrics
@@ -50,7 +50,8 @@ def world():
                 settings = settings_with(**{"look_seconds": 0.05, **serving})
                 metrics = Metrics()
                 fleet = Fleet(specs, settings.serving, FleetMetrics(metrics.registry), file)
-                app = create_gateway_app(fleet, settings, metrics, sides=(fleet,))
+                mounts = (*MOUNTS, mount_model_metrics(fleet))
+                app = create_gateway_app(fleet, settings, metrics, sides=(fleet,), mounts=mounts)
                 return Server(app, stack.enter_context(in_background(app)), ready)
 
         yield World()
@@ -88,6 +89,10 @@ def test_gateway__says_what_the_model_server_says(world):
     assert gateway.value("sv_stage_latency_seconds_count", stage="decode") == 1
     assert gateway.value("sv_stage_latency_seconds_count", stage="queue") == 1
     assert gateway.value("sv_model_info", server="one", version="v7", policy="stub") == 1
+    assert "sv_batch_images_sum 1.0" in gateway.client.get("/metrics/models/0").text
+    assert gateway.client.get("/metrics/models/1").status_code == 404
+    model.stop()
+    assert gateway.client.get("/metrics/models/0").status_code == 503
 
 
 def test_gateway__two_versions_share_the_images_and_the_same_image_meets_the_same_version(world):
