@@ -27,17 +27,34 @@ MIN_VERSION: Final = 7_002_000
 """bittensor 7.2.0: since then the nonce is a time; the public axon does not look at the time of older ones."""
 MAX_VERSION: Final = 2**31 - 1
 _MAX_VALUE: Final = 256
-_NUMBER: Final = re.compile(r"[0-9]{1,19}")
-_DECIMAL: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,20})?")
-_HOTKEY: Final = re.compile(r"[1-9A-HJ-NP-Za-km-z]{48}")
-_UUID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
-_SIGNATURE: Final = re.compile(r"0x[0-9a-fA-F]{128}")
-_HASH: Final = re.compile(r"[0-9a-f]{64}")
-_WANTED: Final = frozenset(
-    {f"{SENDER}{name}".encode() for name in ("version", "nonce", "uuid", "hotkey", "signature", "ip")}
-    | {f"{RECEIVER}{name}".encode() for name in ("hotkey", "ip", "port")}
-    | {b"name", b"timeout", b"computed_body_hash"}
+_HOTKEY: Final = rb"[1-9A-HJ-NP-Za-km-z]{48}"
+_NUMBER: Final = rb"[0-9]{1,19}"
+_VERSION, _NONCE, _UUID, _SENDER, _SIGNATURE = (
+    f"{SENDER}{name}".encode() for name in ("version", "nonce", "uuid", "hotkey", "signature")
 )
+_RECEIVER: Final = f"{RECEIVER}hotkey".encode()
+_TIMEOUT: Final = b"timeout"
+_BODY_HASH: Final = b"computed_body_hash"
+_FORMS: Final = {
+    name: re.compile(form)
+    for name, form in {
+        _SENDER: _HOTKEY,
+        _RECEIVER: _HOTKEY,
+        _NONCE: _NUMBER,
+        _UUID: rb"[0-9A-Za-z-]{1,64}",
+        _SIGNATURE: rb"0x[0-9a-fA-F]{128}",
+        _BODY_HASH: rb"[0-9a-f]{64}",
+        _TIMEOUT: rb"[0-9]{1,9}(\.[0-9]{1,20})?",
+        _VERSION: _NUMBER,
+    }.items()
+}
+"""The form of each header that must be there."""
+_ECHOED: Final = frozenset(_FORMS) | {
+    f"{SENDER}ip".encode(),
+    f"{RECEIVER}ip".encode(),
+    f"{RECEIVER}port".encode(),
+    b"name",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,35 +110,26 @@ def parse_headers(raw: Iterable[tuple[bytes, bytes]], settings: Sn72Settings) ->
     """
     found: dict[bytes, bytes] = {}
     for name, value in raw:
-        if name in _WANTED:
+        if name in _ECHOED:
             if name in found or len(value) > _MAX_VALUE:
-                raise _malformed(name.decode(), "twice" if name in found else f"with {len(value)} bytes")
+                raise _malformed(name, "twice" if name in found else f"with {len(value)} bytes")
             found[name] = value
-    if f"{SENDER}signature".encode() not in found or f"{SENDER}nonce".encode() not in found:
+    if _SIGNATURE not in found or _NONCE not in found:
         raise refused("unsigned", "a query without signature or nonce", "signed queries")
-    values = _Values(found)
+    for name, form in _FORMS.items():
+        if form.fullmatch(found.get(name, b"")) is None:
+            raise _malformed(name, f"as {found.get(name, b'')[:40]!r}")
     return Signed(
-        sender=values.get(f"{SENDER}hotkey", _HOTKEY),
-        receiver=values.get(f"{RECEIVER}hotkey", _HOTKEY),
-        nonce=int(values.get(f"{SENDER}nonce", _NUMBER)),
-        uuid=values.get(f"{SENDER}uuid", _UUID),
-        signature=bytes.fromhex(values.get(f"{SENDER}signature", _SIGNATURE)[2:]),
-        body_hash=values.get("computed_body_hash", _HASH),
-        timeout_seconds=_timeout(values.get("timeout", _DECIMAL), settings),
-        version=_version(values.get(f"{SENDER}version", _NUMBER)),
-        echo=tuple(sorted(found.items())),
+        sender=found[_SENDER].decode(),
+        receiver=found[_RECEIVER].decode(),
+        nonce=int(found[_NONCE]),
+        uuid=found[_UUID].decode(),
+        signature=bytes.fromhex(found[_SIGNATURE][2:].decode()),
+        body_hash=found[_BODY_HASH].decode(),
+        timeout_seconds=_timeout(found[_TIMEOUT].decode(), settings),
+        version=_version(int(found[_VERSION])),
+        echo=tuple(found.items()),
     )
-
-
-class _Values:
-    def __init__(self, found: dict[bytes, bytes]) -> None:
-        self._found = found
-
-    def get(self, name: str, form: re.Pattern[str]) -> str:
-        text = self._found.get(name.encode(), b"").decode("latin-1")
-        if form.fullmatch(text) is None:
-            raise _malformed(name, f"as {text[:40]!r}")
-        return text
 
 
 def _timeout(text: str, settings: Sn72Settings) -> float:
@@ -131,15 +139,14 @@ def _timeout(text: str, settings: Sn72Settings) -> float:
     return seconds
 
 
-def _version(text: str) -> int:
-    version = int(text)
+def _version(version: int) -> int:
     if not MIN_VERSION <= version <= MAX_VERSION:
         raise refused("version", f"bittensor version {version}", f"{MIN_VERSION} to {MAX_VERSION}")
     return version
 
 
-def _malformed(name: str, how: str) -> QueryRefusedError:
-    return refused("headers", f"the header {name} {how}", "each header once, in the form a dendrite gives it")
+def _malformed(name: bytes, how: str) -> QueryRefusedError:
+    return refused("headers", f"the header {name.decode()} {how}", "each header once, in the form a dendrite gives it")
 
 
 def answer_headers(signed: Signed, status: int, message: str, seconds: float) -> list[tuple[bytes, bytes]]:

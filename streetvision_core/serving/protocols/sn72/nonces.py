@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from streetvision_core.errors import QueryRefusedError, StorageError
+from streetvision_core.errors import StorageError
 from streetvision_core.serving.protocols.sn72.refusals import refused
 
 SECOND: Final = 1_000_000_000
@@ -66,39 +66,33 @@ class Nonces:
             self._floor = time.time_ns() + self._future
         self._rows = self._count()
 
-    def check(self, receiver: str, sender: str, nonce: int) -> None:
-        """Looks whether a signature could be taken; changes nothing.
+    def check(self, nonce: int) -> None:
+        """Looks whether a nonce lies in the window.
 
         Raises:
-            QueryRefusedError: too old, from the future, or taken before.
+            QueryRefusedError: too old, or from the future.
         """
         now = time.time_ns()
         if nonce < now - self._past or nonce <= self._floor:
             raise refused("nonce-old", f"a nonce {(now - nonce) / SECOND:.1f} s old", "a fresh signature")
         if nonce > now + self._future:
             raise refused("nonce-future", f"a nonce {(nonce - now) / SECOND:.1f} s ahead", "a clock that is right")
-        known = "SELECT 1 FROM nonces WHERE receiver = ? AND sender = ? AND nonce = ?"
-        try:
-            taken = self._db.execute(known, (receiver, sender, nonce)).fetchone()
-        except sqlite3.Error as error:
-            raise _unusable(error) from error
-        if taken is not None:
-            raise _replayed()
 
     def take(self, receiver: str, sender: str, nonce: int) -> None:
         """Takes a signature, once.
 
         Raises:
-            QueryRefusedError: another process was quicker, or it cannot be remembered.
+            QueryRefusedError: it was taken before, or cannot be remembered.
         """
         try:
             if self._rows % _PRUNE_EVERY == 0 or self._rows >= self._limit:
                 self._make_room()
             self._db.execute("INSERT INTO nonces VALUES (?, ?, ?)", (receiver, sender, nonce))
         except sqlite3.IntegrityError as error:
-            raise _replayed() from error
+            raise refused("nonce-replayed", "a signature taken before", "each signature once") from error
         except sqlite3.Error as error:
-            raise _unusable(error) from error
+            got = f"nonces that cannot be kept ({error})"
+            raise refused("nonce-store", got, "a writable workspace", "free space") from error
         self._rows += 1
 
     def close(self) -> None:
@@ -133,11 +127,3 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _replayed() -> QueryRefusedError:
-    return refused("nonce-replayed", "a signature taken before", "each signature once")
-
-
-def _unusable(error: sqlite3.Error) -> QueryRefusedError:
-    return refused("nonce-store", f"nonces that cannot be kept ({error})", "a writable workspace", "free space")

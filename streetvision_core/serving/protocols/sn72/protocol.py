@@ -128,8 +128,8 @@ class Sn72Protocol:
         self._verify(signed)
         course.verified = True
         self._access.check(signed.sender)
-        self._access.spend(signed.sender)
         self._nonces.take(signed.receiver, signed.sender, signed.nonce)
+        self._access.spend(signed.sender)
         wait = min(signed.timeout_seconds, self._limits.deadline_seconds) - self._limits.margin_seconds
         deadline = course.started + max(wait, 0.0)
         self._gateway.check_open()
@@ -146,14 +146,14 @@ class Sn72Protocol:
         return _success(signed, query, _probability(outcomes[0]), course)
 
     def _verify(self, signed: Signed) -> None:
-        """The signature is for us, in time, new, and the sender's.
+        """The signature is for us, in time, and the sender's.
 
         Raises:
             QueryRefusedError: one of these is not so.
         """
         if signed.receiver != self._hotkey:
             raise refused("receiver", f"a query for {signed.receiver}", f"queries for {self._hotkey}")
-        self._nonces.check(signed.receiver, signed.sender, signed.nonce)
+        self._nonces.check(signed.nonce)
         try:
             key = decode_address(signed.sender)
         except ChainError as error:
