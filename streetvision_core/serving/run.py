@@ -23,6 +23,7 @@ from starlette.applications import Starlette
 from streetvision_core.errors import NotReadyError, ServingError
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.registry.versions import ModelVersion, open_registry
+from streetvision_core.serving._bounded import BoundedHttp
 from streetvision_core.serving._line import UNIX, address_parts
 from streetvision_core.serving.access import keys_for
 from streetvision_core.serving.engine import Engine
@@ -226,6 +227,7 @@ def _config(app: Starlette, drain_seconds: float) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         ws="none",
+        http=BoundedHttp,
         lifespan="on",
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=math.ceil(drain_seconds),

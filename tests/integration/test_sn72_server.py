@@ -192,6 +192,17 @@ def test_slow_body__is_given_up_in_time(server):
         assert line.recv(1000).startswith(b"HTTP/1.1 408")
 
 
+@pytest.mark.parametrize("separator", [b"\r\nx: ", b""])
+def test_endless_head__is_cut_off(server, separator):
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(b"POST /ImageSynapse HTTP/1.1\r\nHost: x\r\ny: ")
+        with pytest.raises(OSError):
+            for _ in range(400):
+                line.sendall(b"a" * 50_000 + separator)
+    assert server.ask().status_code == 200
+
+
 def test_replay__signed_queries_are_scored_like_plain_ones(server):
     images = [ReplayImage(DARK, "dark", 0), ReplayImage(BRIGHT, "bright", 1), ReplayImage(b"none", "broken")] * 5
     signed = replay(server.url, images, concurrency=4, asker=server.asker)
