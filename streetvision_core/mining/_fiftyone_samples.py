@@ -40,10 +40,10 @@ def replace_day(dataset: Any, job: WorkbenchJob) -> list[str]:
 
 def _declare_fields(dataset: Any) -> None:
     """Fields that samples may leave empty, so that views and the App know them; those there already stay."""
-    scores = ("hardness", "mistakenness", "uniqueness")
+    scores = ("hardness", "mistakenness", "uniqueness", "label_quality")
     for name in (*scores, "cascade_hardness", "detector_disagreement", "stage_disagreement"):
         dataset.add_sample_field(name, fo.FloatField)
-    for name in ("wrong", "certified"):
+    for name in ("wrong", "suspect", "certified"):
         dataset.add_sample_field(name, fo.BooleanField)
     for name in ("split", "review", "annotator", "why", "reviewer", "decided_at", "decided_by", "reason"):
         dataset.add_sample_field(name, fo.StringField)
@@ -78,6 +78,8 @@ def to_sample(sample: WorkbenchSample, embedding: npt.NDArray[np.float32]) -> An
         detector_disagreement=sample.components.get("detector_disagreement"),
         stage_disagreement=sample.components.get("stage_disagreement"),
         annotator=sample.annotator,
+        label_quality=sample.label_quality,
+        suspect=sample.suspect,
         prediction=_prediction(sample.p_roadwork),
         truth=_classification(label),
         exit_stage=sample.verdict["exit_stage"],

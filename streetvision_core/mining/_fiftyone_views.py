@@ -14,7 +14,8 @@ OPEN: Final = "open"
 """The state of a sample that waits for a decision."""
 _MOST_SHOWN: Final = 100
 _SUSPICIOUS: Final = 0.8
-"""Mistakenness from which on a label is put forward: the answer contradicts it and is sure to about 0.8."""
+"""Mistakenness from which on a label is put forward, beside those cleanlab suspects: the answer contradicts it and is
+sure to about 0.8."""
 
 
 def save_day_views(dataset: Any, view: Any, day: str) -> list[str]:
@@ -45,7 +46,7 @@ def save_project_views(dataset: Any) -> list[str]:
             "detectors disagree": dataset.match(Field("reasons").contains("detectors disagree")).sort_by(
                 "detector_disagreement", reverse=True
             ),
-            "likely label errors": dataset.match(Field("mistakenness") > _SUSPICIOUS).sort_by(
+            "likely label errors": dataset.match(Field("suspect") | (Field("mistakenness") > _SUSPICIOUS)).sort_by(
                 "mistakenness", reverse=True
             ),
             "false alarms": dataset.match((said == CLASSES[1]) & (is_true == CLASSES[0])).sort_by(

@@ -37,6 +37,8 @@ class WorkbenchSample:
         hardness: total hardness in [0, 1], None if not scored.
         components: each component of the hardness, ranked to [0, 1].
         annotator: who gave the label.
+        label_quality: how well the label fits the image, in [0, 1]; None if not judged.
+        suspect: whether the label is probably an error.
         split: the set it will be used in, for the search for leaks; empty if in none.
     """
 
@@ -55,6 +57,8 @@ class WorkbenchSample:
     hardness: float | None = None
     components: Mapping[str, float] = field(default_factory=dict)
     annotator: str = ""
+    label_quality: float | None = None
+    suspect: bool = False
     split: str = ""
 
     @classmethod
@@ -66,6 +70,7 @@ class WorkbenchSample:
         item: MinedItem | None = None,
         label: int | None = None,
         modes: Sequence[str] | None = None,
+        doubt: tuple[float | None, bool] = (None, False),
         split: str = "",
     ) -> Self:
         """Makes a sample of a logged query, with what mining and review said about it."""
@@ -84,6 +89,8 @@ class WorkbenchSample:
             reasons=item.reasons if item else (),
             hardness=item.hardness if item else None,
             components=item.components if item else {},
+            label_quality=doubt[0],
+            suspect=doubt[1],
             split=split,
         )
 
