@@ -130,6 +130,7 @@ class TrainingSettings(_Section):
     learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
     weight_decays: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
     epochs: int = Field(60, ge=1)
+    real_share: float = Field(0.7, gt=0, le=1, description="of the weight, where pseudo-labels take part")
 
 
 class MiningSettings(_Section):
@@ -143,6 +144,21 @@ class MiningSettings(_Section):
     workbench: Literal["auto", "off"] = "auto"
 
 
+class AnnotateSettings(_Section):
+    """Labels without a person."""
+
+    precision: float = Field(0.97, gt=0.5, lt=1, description="of labels taken without a person, certified per side")
+
+
+class BalanceSettings(_Section):
+    """How much of the stream goes into the next training set."""
+
+    day_cap: int = Field(400, ge=1, description="most rows of one day")
+    group_cap: int = Field(20, ge=1, description="most rows of one group, all days together")
+    stream_share: float = Field(0.5, gt=0, lt=1, description="largest share of the training weight, against base data")
+    hard_weight: float = Field(2.0, ge=1, description="of a row that the champion got wrong")
+
+
 class GateSettings(_Section):
     """The pre-registered promotion test."""
 
@@ -150,6 +166,15 @@ class GateSettings(_Section):
     margin: float = Field(0.05, ge=0, lt=1, description="largest tolerated loss of accuracy per origin")
     min_origin_size: int = Field(30, ge=1, description="smaller origins are pooled")
     max_age_days: int = Field(90, ge=1)
+
+
+class ChallengeSettings(_Section):
+    """The fixed set that nothing ever trains on, and how often it may be looked at."""
+
+    folder: Path | None = Field(None, description="photos in roadwork/ and none/; None: rendered scenes, starter TEST")
+    images: int = Field(1000, ge=10)
+    step: float = Field(0.02, gt=0, lt=1, description="a challenger is told better only by this much accuracy")
+    tolerance: float = Field(0.25, gt=0, le=1, description="warned beyond this error bound, see scoring.adaptive")
 
 
 class LoopSettings(_Section):
@@ -237,7 +262,10 @@ class Settings(BaseSettings):
     cascade: CascadeSettings = CascadeSettings()
     training: TrainingSettings = TrainingSettings()
     mining: MiningSettings = MiningSettings()
+    annotate: AnnotateSettings = AnnotateSettings()
+    balance: BalanceSettings = BalanceSettings()
     gate: GateSettings = GateSettings()
+    challenge: ChallengeSettings = ChallengeSettings()
     loop: LoopSettings = LoopSettings()
     serving: ServingSettings = ServingSettings()
     sn72: Sn72Settings = Sn72Settings()

@@ -28,7 +28,9 @@ from streetvision_core.types import Box
 SCENE_TRUTH: Final = "scene-truth"
 CHAMPION: Final = "champion"
 DETECTORS: Final = "detectors"
-PROPOSERS: Final = frozenset({CHAMPION})
+LABEL_MODEL: Final = "label-model"
+"""Several weak sources together (`labelmodel`); its word counts only where `accept` has certified it."""
+PROPOSERS: Final = frozenset({CHAMPION, LABEL_MODEL})
 """Annotators whose label counts only after a decision: to learn from one's own answers would confirm one's errors."""
 _SAME_OBJECT_IOU: Final = 0.5
 

@@ -3,7 +3,7 @@
 | range | use |
 |---|---|
 | `FREE` | detectors' training, tests, notebooks, benchmarks |
-| `HELDOUT` | the fixed set the gate decides on; never mined, never trained on |
+| `HELDOUT` | first half: the fixed set the gate decides on; second half: the challenge set; never trained on |
 | `SYNTHETIC` | frames rendered to order for the failure modes of a day |
 | `STREAM` | the queries of a simulated day |
 

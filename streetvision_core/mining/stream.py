@@ -80,7 +80,20 @@ def heldout_stream(n: int, seed: int = 0) -> Iterator[StreamQuery]:
     It is the same on every day and disjoint from every stream and every synthetic frame. Never mine it.
     """
     rng = np.random.default_rng([seeds.HELDOUT.start, seed])
-    for scene_seed in seeds.take(seeds.block(seeds.HELDOUT, seed=seed), n):
+    held = seeds.block(seeds.HELDOUT, seed=seed)
+    for scene_seed in seeds.take(held[: len(held) // 2], n):
+        yield from _scene(scene_seed, rng)
+
+
+def challenge_stream(n: int, seed: int = 0) -> Iterator[StreamQuery]:
+    """The rendered part of the challenge set: n scenes of held-out seeds that the gate's fixed set never reaches.
+
+    Raises:
+        DataError: more scenes than half of the held-out seeds.
+    """
+    held = seeds.block(seeds.HELDOUT, seed=seed)
+    rng = np.random.default_rng([seeds.HELDOUT.start, seed, 1])
+    for scene_seed in seeds.take(held[len(held) // 2 :], n):
         yield from _scene(scene_seed, rng)
 
 

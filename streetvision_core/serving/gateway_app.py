@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from streetvision_core.errors import StreetVisionError
 from streetvision_core.mining.querylog import QueryLog
+from streetvision_core.serving._loop_drift import DRIFT_FILE, show_drift
 from streetvision_core.serving.access import Access
 from streetvision_core.serving.admission import Places
 from streetvision_core.serving.backend import Backend
@@ -141,6 +142,7 @@ def create_gateway_app(
         An ASGI application; its state holds `metrics` and `gateway`.
     """
     serving = settings.serving
+    show_drift(metrics.registry, settings.paths.resolve("data") / DRIFT_FILE)
     places = Places(serving.queue_images)
     metrics.queue_depth.set_function(lambda: places.used)
     writer = LogWriter(log, serving, metrics)

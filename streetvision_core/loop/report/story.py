@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, Validati
 from pydantic.dataclasses import dataclass
 
 from streetvision_core.errors import ResultError
+from streetvision_core.loop.report.watch import Challenge, Drift, Memory
 from streetvision_core.loop.steps import StepResult
 from streetvision_core.types import FailureMode, Stage
 
@@ -345,6 +346,9 @@ class DayStory:
         bands: exit bands.
         plots: reliability diagram and the like.
         real: the serving model on real photos.
+        challenge: the fixed set nothing was ever trained on.
+        memory: what was forgotten of the base photos.
+        drift: whether queries, answers and errors still look as they did.
         honesty: what is known, measured, estimated, unknown.
         steps: what became of the steps, in order.
     """
@@ -362,6 +366,9 @@ class DayStory:
     bands: Bands | Missing = _NOT_TOLD
     plots: tuple[Plot, ...] | Missing = _NOT_TOLD
     real: RealPhotos | Missing = _NOT_TOLD
+    challenge: Challenge | Missing = _NOT_TOLD
+    memory: Memory | Missing = _NOT_TOLD
+    drift: Drift | Missing = _NOT_TOLD
     honesty: Honesty | Missing = _NOT_TOLD
     steps: tuple[StepResult, ...] = ()
 

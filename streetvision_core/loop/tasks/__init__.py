@@ -4,14 +4,17 @@ from dataclasses import asdict as as_dict
 
 from streetvision_core.data.observe import boxes_of
 from streetvision_core.loop.tasks import sections
+from streetvision_core.loop.tasks.challenge import challenge_set, face_challenge
 from streetvision_core.loop.tasks.champion import ensure_champion, load_cascade
 from streetvision_core.loop.tasks.day import Day, open_day
+from streetvision_core.loop.tasks.drift import watch_drift
 from streetvision_core.loop.tasks.evaluation import (
     challenger_report,
     evaluate_champion,
     evaluate_photos,
     evaluation_text,
 )
+from streetvision_core.loop.tasks.memory import measure_memory
 from streetvision_core.loop.tasks.mining import load_mined, mine
 from streetvision_core.loop.tasks.photos import classify_photos
 from streetvision_core.loop.tasks.promotion import hold_contest, learned_from, promote_or_refuse
@@ -34,12 +37,14 @@ __all__ = [
     "build_story",
     "build_week",
     "calibrate_challenger",
+    "challenge_set",
     "challenger_report",
     "classify_photos",
     "ensure_champion",
     "evaluate_champion",
     "evaluate_photos",
     "evaluation_text",
+    "face_challenge",
     "fill_workbench",
     "heldout_table",
     "hold_contest",
@@ -48,6 +53,7 @@ __all__ = [
     "learning_table",
     "load_cascade",
     "load_mined",
+    "measure_memory",
     "mine",
     "open_day",
     "open_review",
@@ -62,5 +68,6 @@ __all__ = [
     "synthesize",
     "tell",
     "train_challenger",
+    "watch_drift",
     "watch_video",
 ]

@@ -56,6 +56,14 @@ def ensure_champion(day: Day) -> ModelVersion:
     return version
 
 
+def load_parts(day: Day, version: ModelVersion) -> tuple[Head, CascadeCalibration]:
+    """Head and calibration of a registered version, checked against its manifest."""
+    version.check()
+    models = day.models
+    head = Head.load(version.folder, backbone=models.backbone.name, preprocessing=models.preprocessor.name)
+    return head, CascadeCalibration.load(version.folder)
+
+
 def load_cascade(day: Day, policy: str | None = None) -> Cascade:
     """The champion, checked against its manifest, as a running cascade.
 

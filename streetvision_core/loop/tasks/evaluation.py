@@ -18,9 +18,8 @@ from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.data.sources import read_labels
 from streetvision_core.data.starter import load_starter
 from streetvision_core.data.table import FeatureTable
-from streetvision_core.loop.tasks.champion import ensure_champion
+from streetvision_core.loop.tasks.champion import ensure_champion, load_parts
 from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.promotion import load_parts
 from streetvision_core.loop.tasks.tables import learning_table, test_rows
 from streetvision_core.loop.tasks.training import calibrate_challenger, challenger_folder, challenger_head
 from streetvision_core.training.heads import progress_bar

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.images.decode import decode_image
+from streetvision_core.loop.tasks import annotation
+from streetvision_core.loop.tasks.challenge import challenge_set
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.queries import queries_of
 from streetvision_core.loop.tasks.tables import split_of_group
 from streetvision_core.mining import annotate, hardness, review
+from streetvision_core.mining.balance import hard_weights
 from streetvision_core.mining.desk import ANNOTATIONS_FILE
 from streetvision_core.mining.modes import tag
 from streetvision_core.mining.querylog import QueryRow
@@ -38,6 +42,7 @@ class MinedDay:
         rows: the chosen queries, in the order of `chosen`.
         labels: their final labels; None where set aside or unknown.
         modes: their failure modes.
+        answers: float64 [N], what the champion answered for all candidate rows.
     """
 
     table: FeatureTable
@@ -46,6 +51,7 @@ class MinedDay:
     rows: tuple[QueryRow, ...]
     labels: tuple[int | None, ...]
     modes: tuple[tuple[FailureMode, ...], ...]
+    answers: npt.NDArray[np.float64]
 
     @property
     def mode_counts(self) -> dict[str, int]:
@@ -72,7 +78,7 @@ def mine(day: Day, *, demo: bool = True) -> MinedDay:
     settings = day.settings.mining
     chosen = select(table, scores, settings.budget, settings, seed=day.settings.seed, known=_known(day))
     picked = [item.row for item in chosen.items]
-    labels, tags = _review(day, [rows[i] for i in picked], chosen)
+    labels, tags = _review(day, [rows[i] for i in picked], [frames[i] for i in picked], chosen)
     mined = MinedDay(
         table=table,
         hardness=scores,
@@ -80,6 +86,7 @@ def mine(day: Day, *, demo: bool = True) -> MinedDay:
         rows=tuple(rows[i] for i in picked),
         labels=labels,
         modes=tuple(_modes(rows[i], frames[i], tags.get(rows[i].name, frozenset())) for i in picked),
+        answers=np.array([row.verdict.p_roadwork for row in rows], np.float64),
     )
     chosen.save(day.folder / "mined.json")
     _keep(day, mined, [frames[i] for i in picked])
@@ -115,25 +122,40 @@ def _candidates(day: Day, rows: list[QueryRow], frames: list[Frame]) -> FeatureT
     )
 
 
-def _known(day: Day) -> np.ndarray | None:
-    """Features of what earlier days have mined; their near-duplicates are not worth a reviewer's time."""
+def _known(day: Day) -> np.ndarray:
+    """Features of what earlier days have mined, and of the challenge set.
+
+    The near-duplicates of the first are not worth a reviewer's time; those of the second must never teach.
+    """
     folders = sorted((day.workspace.data / "days").glob("????-??-??"))
     paths = [f / MINED_FILE for f in folders if f.name < day.date.isoformat()]
     known = [FeatureTable.load(path).features for path in paths if path.exists()]
-    return np.concatenate(known) if known else None
+    return np.concatenate([challenge_set(day)[1].features, *known])
 
 
 def _review(
-    day: Day, rows: list[QueryRow], chosen: MinedSet
+    day: Day, rows: list[QueryRow], frames: list[Frame], chosen: MinedSet
 ) -> tuple[tuple[int | None, ...], dict[str, frozenset[str]]]:
-    """The final label per row, and the tags reviewers gave by row name."""
+    """The final label per row, and the tags reviewers gave by row name.
+
+    The label is the reviewer's, else the rendered world's truth, else the label model's where it is certified.
+    """
     why = {item.id: ", ".join(item.reasons) for item in chosen.items}
-    said = _annotate(day, rows, why)
+    weak = annotation.weak_labels(day, rows, frames)
+    taken = {row.name: int(p > 0.5) for row, p, a in zip(rows, weak.p, weak.accepted, strict=True) if a}
+    guesses = {a.id: a for a in annotation.proposals(weak, why) if a.id in taken}
+    known = _annotate(day, rows, why)
+    said = [guesses.get(a.id, a) if a.annotator in annotate.PROPOSERS else a for a in known]
     annotate.save_annotations(day.folder / ANNOTATIONS_FILE, said)
     decisions = day.desk.decisions(day.date.isoformat())
     review.export_csv(day.folder / REVIEW_FILE, said, decisions)
     final = {label.id: label.label for label in review.apply(said, decisions)}
-    return tuple(final.get(row.name) for row in rows), review.tags_of(decisions)
+    annotation.remember_reviewed(day, [final.get(row.name) for row in rows], [row.name for row in rows])
+    for name in {decision.id for decision in decisions}:
+        taken.pop(name, None)  # a person has looked: setting aside counts too
+    settled = (final.get(row.name) for row in rows)
+    labels = [taken.get(row.name) if label is None else label for row, label in zip(rows, settled, strict=True)]
+    return tuple(labels), review.tags_of(decisions)
 
 
 def _annotate(day: Day, rows: list[QueryRow], why: dict[str, str]) -> list[annotate.Annotation]:
@@ -158,15 +180,18 @@ def _keep(day: Day, mined: MinedDay, frames: list[Frame]) -> None:
     labelled = [i for i, label in enumerate(mined.labels) if label is not None]
     rows = [mined.rows[i] for i in labelled]
     features, evidence = day.observe([frames[i] for i in labelled], "mined frames")
+    labels = np.array([mined.labels[i] for i in labelled], np.int8)
+    answers = np.array([row.verdict.p_roadwork for row in rows])
     FeatureTable.build(
         features,
         backbone=day.models.backbone.name,
         preprocessing=day.models.preprocessor.name,
-        labels=[mined.labels[i] or 0 for i in labelled],
+        labels=labels,
         ids=[f"{day.date}/{row.name}" for row in rows],
         groups=[row.group for row in rows],
         origins=[f"stream: {row.origin}" for row in rows],
         eras=[row.era for row in rows],
         evidence=evidence,
         splits=[split_of_group(row.group) for row in rows],
+        weights=hard_weights(labels, answers, day.settings.balance.hard_weight),
     ).save(day.folder / MINED_FILE)

@@ -14,11 +14,10 @@ from streetvision_core.cascade.calibration import CALIBRATION_FILE, CascadeCalib
 from streetvision_core.cascade.decisions import Decisions
 from streetvision_core.cascade.engine import predict_table
 from streetvision_core.data.table import FeatureTable
-from streetvision_core.loop.tasks.champion import ensure_champion, save_version
+from streetvision_core.loop.tasks.champion import ensure_champion, load_parts, save_version
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.tables import RENDERED, learning_table, test_rows
 from streetvision_core.loop.tasks.training import calibrate_challenger, challenger_folder, challenger_head
-from streetvision_core.models.head import Head
 from streetvision_core.registry import gate
 from streetvision_core.registry.decision import GateDecision
 from streetvision_core.registry.versions import ModelVersion
@@ -51,14 +50,6 @@ class Contest:
     def rows_of(self, rendered: bool) -> npt.NDArray[np.bool_]:
         """Mask [N] of the rendered rows, or of the real ones."""
         return np.array([(origin == RENDERED) == rendered for origin in self.test.origins], bool)
-
-
-def load_parts(day: Day, version: ModelVersion) -> tuple[Head, CascadeCalibration]:
-    """Head and calibration of a registered version, checked against its manifest."""
-    version.check()
-    models = day.models
-    head = Head.load(version.folder, backbone=models.backbone.name, preprocessing=models.preprocessor.name)
-    return head, CascadeCalibration.load(version.folder)
 
 
 def hold_contest(day: Day) -> Contest:

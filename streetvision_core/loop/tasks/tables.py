@@ -12,6 +12,7 @@ from streetvision_core.data.starter import load_starter
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.images.decode import decode_image
 from streetvision_core.loop.tasks.day import Day
+from streetvision_core.mining.balance import Balanced, balance_stream
 from streetvision_core.mining.stream import StreamQuery, heldout_stream
 from streetvision_core.types import Split
 
@@ -70,17 +71,25 @@ def split_of_group(group: str) -> Split:
 
 
 def stream_tables(day: Day) -> list[FeatureTable]:
-    """What each day up to this one has mined and synthesized."""
+    """What each day up to this one has mined and synthesized, one table a day."""
     tables = []
     for date in sorted((day.workspace.data / "days").glob("????-??-??")):
         if date.name <= day.date.isoformat():
-            tables += [FeatureTable.load(p) for p in (date / "mined.npz", date / "synthetic.npz") if p.exists()]
+            added = [FeatureTable.load(p) for p in (date / "mined.npz", date / "synthetic.npz") if p.exists()]
+            tables += [FeatureTable.concat(added)] if added else []
     return tables
 
 
+def balanced_stream(day: Day) -> Balanced:
+    """The stream's rows under the caps, weighed so that they do not drown the base data."""
+    return balance_stream(base_table(day), stream_tables(day), day.settings.balance)
+
+
 def learning_table(day: Day) -> FeatureTable:
-    """Everything the day may learn from and is judged on: real photos, held-out scenes, the stream so far."""
-    return FeatureTable.concat([base_table(day), *stream_tables(day)])
+    """Everything the day may learn from and is judged on: real photos, held-out scenes, the stream so far, balanced."""
+    base = base_table(day)
+    stream = balance_stream(base, stream_tables(day), day.settings.balance).table
+    return base if stream is None else FeatureTable.concat([base, stream])
 
 
 def test_rows(table: FeatureTable) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from streetvision_core.cascade.calibrate import fit_cascade
 from streetvision_core.cascade.calibration import CascadeCalibration
+from streetvision_core.loop.tasks.challenge import remember_taught
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.tables import learning_table
 from streetvision_core.models.head import Head
@@ -19,9 +20,15 @@ def challenger_folder(day: Day) -> Path:
 
 
 def train_challenger(day: Day) -> TrainedHead:
-    """Trains the day's head and keeps it in the challenger's folder."""
+    """Trains the day's head and keeps it in the challenger's folder.
+
+    Raises:
+        LeakError: a row of the challenge set is among what teaches.
+    """
+    table = learning_table(day)
+    remember_taught(day, table)
     with progress_bar("training heads") as progress:
-        trained = train_heads(learning_table(day), day.settings.training, day.settings.seed, progress)
+        trained = train_heads(table, day.settings.training, day.settings.seed, progress)
     trained.head.save(challenger_folder(day))
     atomic_write_json(challenger_folder(day) / "training.json", trained.to_dict())
     return trained

@@ -1,0 +1,172 @@
+"""The learning tasks of three days, end to end, on the toy street world: only frozen models and scenes are small."""
+
+import csv
+import datetime as dt
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from streetvision_core.data.challenge_set import TrainedGroups
+from streetvision_core.data.scenes import SceneFrame
+from streetvision_core.data.starter import StarterPack
+from streetvision_core.errors import LeakError
+from streetvision_core.images.decode import decode_image
+from streetvision_core.loop import tasks
+from streetvision_core.loop.tasks import challenge, champion, queries, tables, training
+from streetvision_core.loop.tasks.annotation import QUEUE_FILE, WEAK_FILE
+from streetvision_core.loop.tasks.day import Day
+from streetvision_core.mining import stream
+from streetvision_core.mining.querylog import NewQuery
+from streetvision_core.types import Split
+from tests.unit.cascade.toy_street import toy_frame, toy_models, toy_settings, toy_table
+
+DAYS = [dt.date(2026, 11, 20 + i) for i in range(3)]
+
+
+def toy_scene(seed, roadwork=True, modes=None):
+    """A toy frame of the asked label under the scene's own seed."""
+    number = next(n for n in range(seed % 2**20 * 50, 2**40) if toy_frame(n)[1] == int(roadwork))
+    found = frozenset(modes or (("night",) if number % 4 == 0 else ()))
+    return SceneFrame(toy_frame(number)[0], int(roadwork), (), (), found, f"scene-{seed}")
+
+
+def answer_in_process(day):
+    """The day's queries answered without a server: its model process could not know the toy models."""
+    total = day.settings.loop.queries_per_day
+    sent = list(stream.day_stream(day.number, total, day.settings.seed))
+    verdicts = tasks.load_cascade(day).predict([decode_image(q.jpeg_bytes, q.group) for q in sent])
+    moment = dt.datetime.combine(day.date, dt.time(12), dt.UTC)
+    day.log.append_many(
+        [
+            NewQuery(q.jpeg_bytes, verdict, q.era, q.group, q.origin, moment, q.truth, q.modes)
+            for q, verdict in zip(sent, verdicts, strict=True)
+        ]
+    )
+    return total
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    base, _ = toy_table(900)
+    pack = StarterPack(base, base.select([]), ("CC0",) * len(base), {})
+    for module in (tables, challenge):
+        patch.setattr(module, "load_starter", lambda: pack)
+    patch.setattr(stream.scenes, "render", toy_scene)
+    patch.setattr(stream.scenes, "drive", lambda seed, n, fps, roadwork: [toy_scene(seed + i) for i in range(n)])
+    patch.setattr(queries, "answer_demo_stream", answer_in_process)
+    home = tmp_path_factory.mktemp("home")
+    settings = toy_settings(alpha=0.1)
+    settings = settings.model_copy(
+        update={
+            "paths": settings.paths.model_copy(update={"home": home}),
+            "loop": settings.loop.model_copy(
+                update={"queries_per_day": 120, "heldout_frames": 80, "synthetic_per_day": 8}
+            ),
+            "mining": settings.mining.model_copy(update={"budget": 60, "near_duplicate_cosine": 0.99999}),
+            "annotate": settings.annotate.model_copy(update={"precision": 0.8}),
+        }
+    )
+    # Toy features are colour means: different frames are far closer than two street photos ever are.
+    patch.setattr("streetvision_core.data.challenge_set.NEAR_DUPLICATE", 1.1)
+    days = []
+    for date in DAYS:
+        day = Day(settings, date)
+        day.__dict__["models"] = toy_models()
+        mined = tasks.mine(day)
+        drift = tasks.watch_drift(day, mined)
+        tasks.synthesize(day, tasks.plan_synthesis(day, mined))
+        tasks.train_challenger(day)
+        tasks.calibrate_challenger(day)
+        contest = tasks.hold_contest(day)
+        serving = tasks.promote_or_refuse(day, contest)
+        faced = tasks.face_challenge(day, contest.champion, contest.challenger)
+        memory = tasks.measure_memory(day, contest, serving)
+        days.append((day, mined, drift, contest, faced, memory))
+    yield days
+    patch.undo()
+
+
+def test_challenge__is_the_same_set_every_day_and_looks_are_counted(world):
+    told = [faced for *_, faced, _ in world]
+    assert len({one.sha256 for one in told}) == 1
+    assert told[0].looks < told[1].looks < told[2].looks
+    assert told[0].bits < told[2].bits
+    assert told[0].error_fresh == told[2].error_fresh < told[2].error_now
+    assert told[0].parts[0].name == "all"
+    assert {part.name for part in told[0].parts} >= {"toyland", "night"}
+
+
+def test_challenge__asking_again_shows_nothing_new(world):
+    day, _, _, contest, faced, _ = world[-1]
+    assert tasks.face_challenge(day, contest.champion, contest.challenger) == faced
+
+
+def test_challenge__a_warning_comes_when_it_was_looked_at_too_often(world):
+    day, _, _, contest, faced, _ = world[-1]
+    strict = day.settings.challenge.model_copy(update={"tolerance": faced.error_now - 0.001})
+    careful = Day(day.settings.model_copy(update={"challenge": strict}), day.date)
+    careful.__dict__["models"] = day.models
+    warned = tasks.face_challenge(careful, contest.champion, contest.challenger)
+    assert "collect a new set" in warned.warning
+
+
+def test_training__a_leak_into_the_challenge_set_stops_it(world):
+    day, *_ = world[-1]
+    chosen, _ = tasks.challenge_set(day)
+    leaked = tables.learning_table(day)
+    groups = (next(iter(chosen.groups)), *leaked.groups[1:])
+    splits = (Split.TRAIN, *leaked.splits[1:])
+    with pytest.raises(LeakError, match="challenge set"):
+        challenge.remember_taught(day, replace(leaked, groups=groups, splits=splits))
+
+
+def test_training__every_group_that_taught_is_remembered(world):
+    day, *_ = world[-1]
+    table = tables.learning_table(day)
+    taught = TrainedGroups(day.workspace.data / "challenge" / "taught.txt")
+    mask = ~table.in_split(Split.TEST)
+    assert all(group in taught for group, teaches in zip(table.groups, mask, strict=True) if teaches)
+    assert training.challenger_folder(day).exists()
+
+
+def test_memory__is_measured_on_base_photos_against_the_best_version(world):
+    *_, memory = world[-1]
+    assert [row.origin for row in memory.rows] == ["all real photos", "elsewhere", "toyland"]
+    assert all(row.forgotten == pytest.approx(row.best - row.now, abs=1e-6) for row in memory.rows)
+    assert all(row.forgotten >= 0 for row in memory.rows)
+    assert 0 < memory.stream_share <= 0.5 + 1e-6
+
+
+def test_drift__goes_on_from_day_to_day_and_a_repeated_day_counts_once(world):
+    day, mined, drift, *_ = world[1]
+    again = tasks.watch_drift(day, mined)
+    assert again == drift
+    first = {row.kind: row.watched for row in world[0][2].rows}
+    second = {row.kind: row.watched for row in drift.rows}
+    if drift.since == DAYS[0].isoformat():
+        assert all(second[kind] > first[kind] for kind in ("input", "prediction"))
+    assert all(not row.alarm_day for row in world[0][2].rows)
+
+
+def test_weak_labels__later_days_learn_from_what_was_reviewed(world):
+    summaries = [json.loads((day.folder / WEAK_FILE).read_text())["summary"] for day, *_ in world]
+    assert summaries[0]["accepted"] == 0
+    assert summaries[0]["reviewed_before"] == 0
+    assert summaries[2]["reviewed_before"] > summaries[1]["reviewed_before"] > 0
+    assert {source["name"] for source in summaries[2]["sources"]} >= {"head", "dense-lite2", "yolo12n"}
+    assert summaries[2]["accepted"] + summaries[2]["queued"] == summaries[2]["frames"]
+    day = world[2][0]
+    with (day.folder / QUEUE_FILE).open() as file:
+        sheet = list(csv.DictReader(file))
+    assert len(sheet) == summaries[2]["queued"]
+
+
+def test_mined_rows__the_champions_mistakes_weigh_more(world):
+    day, mined, *_ = world[0]
+    table = tables.FeatureTable.load(day.folder / "mined.npz")
+    hard = np.array([weight > 1 for weight in table.weights])
+    assert hard.sum() == sum(bool(wrong) for wrong in mined.wrong)
+    assert champion.ensure_champion(day).name
