@@ -85,9 +85,9 @@ def balance_stream(base: FeatureTable, days: Sequence[FeatureTable], settings: B
 
 def _photo_weight(base: FeatureTable, mask: npt.NDArray[np.bool_]) -> float:
     """Weight of base rows where the variants of one photo share one vote, as in training."""
-    from streetvision_core.training.weights import photo_share
+    from streetvision_core.training.weights import photo_weights
 
-    return float((photo_share(base.ids) * base.weights)[mask].sum())
+    return float(photo_weights(base.ids, base.weights)[mask].sum())
 
 
 def _within_caps(table: FeatureTable, settings: BalanceSettings, taken: Counter[str]) -> npt.NDArray[np.int64]:
