@@ -144,6 +144,10 @@ class QueryLogError(StreetVisionError):
     """The query log cannot be read or written."""
 
 
+class BudgetError(StreetVisionError):
+    """A paid call could pass its cap, and was not made."""
+
+
 class WorkbenchError(StreetVisionError):
     """FiftyOne or its database cannot run; the loop goes on without it."""
 

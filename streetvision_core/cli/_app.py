@@ -10,6 +10,7 @@ import typer
 
 from streetvision_core import __version__
 from streetvision_core.cli import (
+    _engine,
     _learning,
     _loop,
     _memory,
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for room in (_predict, _video, _learning, _review, _loop, _serving, _miner, _models, _memory, _workspace):
+for room in (_predict, _video, _learning, _engine, _review, _loop, _serving, _miner, _models, _memory, _workspace):
     room.register(app)
 
 

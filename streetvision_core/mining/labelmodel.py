@@ -17,7 +17,6 @@ Example:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -26,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.errors import DataError
+from streetvision_core.scoring.intervals import clopper_pearson
 
 Doubles = npt.NDArray[np.float64]
 EDGES: Final = (0.05, 0.3, 0.5, 0.7, 0.95)
@@ -44,7 +44,7 @@ class SourceQuality:
         name: the source.
         answered: labelled frames it said something about.
         accuracy: share on the right side of 0.5; None without any.
-        low: lower end of the 95 % Wilson interval.
+        low: lower end of the exact 95 % interval.
         high: upper end.
         strongest: largest absolute log-likelihood ratio of one of its answers: the most it can move the posterior.
     """
@@ -170,11 +170,9 @@ def _quality(name: str, said: Doubles, labels: npt.NDArray[np.int8], ratios: Dou
     n, strongest = int(here.sum()), round(float(np.abs(ratios).max()), 3)
     if not n:
         return SourceQuality(name, 0, None, None, None, strongest)
-    share = float(((said[here] > 0.5) == (labels[here] == 1)).mean())
-    z = 1.96
-    middle, spread = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low, high = ((middle + sign * spread) / (1 + z * z / n) for sign in (-1, 1))
-    return SourceQuality(name, n, round(share, 4), round(low, 4), round(high, 4), strongest)
+    right = int(((said[here] > 0.5) == (labels[here] == 1)).sum())
+    low, high = clopper_pearson(right, n)
+    return SourceQuality(name, n, round(right / n, 4), round(low, 4), round(high, 4), strongest)
 
 
 def _sigmoid(x: Doubles) -> Doubles:

@@ -20,6 +20,7 @@ from streetvision_core.data import scenes
 from streetvision_core.errors import DataError
 from streetvision_core.images.challenge import sample
 from streetvision_core.images.decode import encode_jpeg
+from streetvision_core.images.provenance import into_jpeg
 from streetvision_core.mining import seeds
 from streetvision_core.mining._rows import QueryRow
 from streetvision_core.storage import atomic_write_bytes, atomic_write_json
@@ -146,7 +147,7 @@ def render_plan(plan: SyntheticPlan, *, day_index: int, seed: int = 0) -> Iterat
 
 
 def write_frames(frames: Iterable[SyntheticFrame], plan: SyntheticPlan, folder: Path) -> list[dict[str, Any]]:
-    """Writes images, then a manifest with every frame's provenance; without the manifest the folder is not complete.
+    """Writes images with their provenance inside, then a manifest; without it the folder is not complete.
 
     Returns:
         The manifest's records, each with the image's `path` relative to the folder.
@@ -154,7 +155,7 @@ def write_frames(frames: Iterable[SyntheticFrame], plan: SyntheticPlan, folder: 
     records = []
     for frame in frames:
         path = Path("images") / f"{frame.id}.jpg"
-        atomic_write_bytes(folder / path, frame.jpeg_bytes)
+        atomic_write_bytes(folder / path, into_jpeg(frame.jpeg_bytes, {"synthetic": True, **frame.provenance()}))
         records.append({**frame.provenance(), "path": str(path)})
     atomic_write_json(folder / MANIFEST, {"plan": plan.to_dict(), "frames": records})
     return records

@@ -102,26 +102,28 @@ def _train_heads(
     _check_rows(train, select)
     todo = list(specs) if specs is not None else default_specs(settings)
     space = Standardiser.fit(train.features, photo_weights(train.ids, train.weights))
-    weights = {b: row_weights(train, b) for b in {spec.balance for spec in todo}}
+    weights = {b: row_weights(train, b, settings.real_share) for b in {spec.balance for spec in todo}}
     x, x_select = space(train.features), space(select.features)
     masks = np.stack([weights[spec.balance] for spec in todo], axis=1)
     fit = fit_specs(x, train.labels, masks, todo, settings.epochs, seed, progress)
     board = _score(fit, x, x_select, train, select, masks, todo)
     best = _best(board, fit.logits(x_select), select, seed)
     board[best] = replace(board[best], chosen=True)
-    head = _refit(table, todo[best], settings.epochs, seed)
+    head = _refit(table, todo[best], settings, seed)
     ordered = sorted(board, key=lambda c: (not c.chosen, -c.select_mcc, c.select_log_loss, c.parameters))
     rows = {str(Split.TRAIN): len(train), str(Split.SELECT): len(select)}
     return TrainedHead(head, ordered, rows, time.perf_counter() - started)
 
 
-def _refit(table: FeatureTable, spec: CandidateSpec, epochs: int, seed: int) -> Head:
+def _refit(table: FeatureTable, spec: CandidateSpec, settings: TrainingSettings, seed: int) -> Head:
     """The chosen recipe on TRAIN and SELECT: once it has chosen, SELECT is worth more as training rows."""
     rows = table.select(np.flatnonzero(_teaches(table)))
     space = Standardiser.fit(rows.features, photo_weights(rows.ids, rows.weights))
-    weights = row_weights(rows, spec.balance)[:, None]
-    weight_layers, biases = fit_specs(space(rows.features), rows.labels, weights, [spec], epochs, seed).layers(0)
-    notes = {_SPEC_NOTE: spec.to_dict(), "train_rows": len(rows), "seed": seed, "epochs": epochs}
+    weights = row_weights(rows, spec.balance, settings.real_share)[:, None]
+    weight_layers, biases = fit_specs(space(rows.features), rows.labels, weights, [spec], settings.epochs, seed).layers(
+        0
+    )
+    notes = {_SPEC_NOTE: spec.to_dict(), "train_rows": len(rows), "seed": seed, "epochs": settings.epochs}
     return Head(space.mean, space.scale, weight_layers, biases, table.backbone, table.preprocessing, notes)
 
 
@@ -149,7 +151,7 @@ def honest_logits(
     rows = np.flatnonzero(_teaches(table))
     train = table.select(rows)
     spec = _spec_of(head)
-    weights = row_weights(train, spec.balance)
+    weights = row_weights(train, spec.balance, settings.real_share)
     fold = group_folds(
         train.groups, [f"{y}/{o}" for y, o in zip(train.labels, train.origins, strict=True)], _FOLDS, seed
     )

@@ -18,6 +18,9 @@ _ORIGIN_POWER: Final = 0.5
 """An origin's total weight grows with the square root of its size: 9 frames of one clip must not weigh as much as
 200 scenes, nor may the rendered world drown the photos."""
 
+PSEUDO: Final = "pseudo: "
+"""Begins the origin of rows that a teacher model has labelled, not a person."""
+
 Weights = npt.NDArray[np.float64]
 
 
@@ -45,19 +48,34 @@ def photo_weights(ids: Sequence[str], weights: npt.ArrayLike) -> Weights:
     return np.asarray(own * factor[photo], np.float64)
 
 
-def row_weights(table: FeatureTable, balance: Balance) -> Weights:
+def row_weights(table: FeatureTable, balance: Balance, real_share: float = 0.7) -> Weights:
     """Training weights of a table's rows, mean 1.
 
     Args:
         table: labelled rows; `table.weights` multiplies what is computed here.
         balance: `class` gives both classes the same total; `origin` also spreads each class over its origins in
             proportion to the square root of their size.
+        real_share: share of each class's weight that really labelled rows have where pseudo-labelled ones take part.
 
     Returns:
         float64 [N], mean 1 over the rows of positive weight.
     """
     weights = photo_weights(table.ids, table.weights)
-    return balanced(weights, table.labels, table.origins if balance == "origin" else None)
+    weights = balanced(weights, table.labels, table.origins if balance == "origin" else None)
+    return _share(weights, table, real_share)
+
+
+def _share(weights: Weights, table: FeatureTable, real_share: float) -> Weights:
+    """Rescales real and pseudo-labelled rows of each class to their shares; a class of one kind only stays as it is."""
+    pseudo = np.array([origin.startswith(PSEUDO) for origin in table.origins], bool)
+    shared = weights.copy()
+    for label in np.unique(table.labels):
+        here = table.labels == label
+        total, real = weights[here].sum(), weights[here & ~pseudo].sum()
+        if 0 < real < total:
+            shared[here & ~pseudo] *= real_share * total / real
+            shared[here & pseudo] *= (1.0 - real_share) * total / (total - real)
+    return shared
 
 
 def balanced(weights: Weights, labels: npt.NDArray[np.integer], origins: Sequence[str] | None = None) -> Weights:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from streetvision_core.loop.plots._style import BLUE, CYCLE, GREEN, GREY, ORANGE, RED, SKY, axes
+from streetvision_core.scoring.intervals import clopper_pearson
 from streetvision_core.types import STAGES, Split
 
 if TYPE_CHECKING:
@@ -204,3 +205,35 @@ def _interval(axis: Any, estimate: Estimate, y: float, colour: str, label: str |
     if estimate.low is not None and estimate.high is not None:
         axis.plot([estimate.low, estimate.high], [y, y], color=colour, linewidth=2)
     axis.plot([estimate.value], [y], "o", color=colour, label=label)
+
+
+def mode_accuracy(days: Sequence[tuple[str, Mapping[str, tuple[int, int]]]], fewest: int = 5) -> Any:
+    """Share of right answers per failure mode over days, with exact 95 % intervals.
+
+    Args:
+        days: the day and, by mode, (answered right, answered), oldest first.
+        fewest: a mode with fewer frames on a day has no point there.
+    """
+    totals: Counter[str] = Counter()
+    for _, by_mode in days:
+        totals.update({mode: n for mode, (_, n) in by_mode.items()})
+    modes = [mode for mode, _ in totals.most_common()]
+    columns = min(4, max(1, len(modes)))
+    rows = max(1, -(-len(modes) // columns))
+    with axes(rows, columns, 2.6 * columns, 2.1 * rows + 0.3) as (figure, grid):
+        flat = np.ravel(grid)
+        for axis in flat[len(modes) :]:
+            axis.axis("off")
+        for axis, mode in zip(flat, modes, strict=False):
+            known = [
+                (i, *by_mode[mode]) for i, (_, by_mode) in enumerate(days) if by_mode.get(mode, (0, 0))[1] >= fewest
+            ]
+            for i, right, n in known:
+                low, high = clopper_pearson(right, n)
+                axis.plot([i, i], [low, high], color=GREY, linewidth=1.5)
+            axis.plot([i for i, *_ in known], [right / n for _, right, n in known], "o-", color=BLUE, markersize=4)
+            axis.set(title=f"{mode} ({totals[mode]} frames)", ylim=(-0.03, 1.03), xlim=(-0.5, len(days) - 0.5))
+            axis.set_xticks(range(len(days)), [day[-5:] for day, _ in days], rotation=45, fontsize=7)
+        for axis in flat[::columns]:
+            axis.set_ylabel("answered right (share)")
+    return figure

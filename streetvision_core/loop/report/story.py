@@ -90,6 +90,7 @@ class Traffic:
         exits: frames by the stage where they left.
         absent_stages: stages this profile does not have, with the reason.
         latency: over all frames.
+        by_mode: failure mode to (answered right, answered) of the frames whose truth is known.
     """
 
     frames: Count
@@ -100,6 +101,7 @@ class Traffic:
     sources: Mapping[str, Count] = field(default_factory=dict)
     eras: Mapping[str, Count] = field(default_factory=dict)
     absent_stages: Mapping[Stage, str] = field(default_factory=dict)
+    by_mode: Mapping[str, tuple[Count, Count]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, config=_CONFIG)

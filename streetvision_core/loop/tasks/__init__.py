@@ -4,6 +4,7 @@ from dataclasses import asdict as as_dict
 
 from streetvision_core.data.observe import boxes_of
 from streetvision_core.loop.tasks import sections
+from streetvision_core.loop.tasks.annotation import weak_summary
 from streetvision_core.loop.tasks.challenge import challenge_set, face_challenge
 from streetvision_core.loop.tasks.champion import ensure_champion, load_cascade
 from streetvision_core.loop.tasks.day import Day, open_day
@@ -15,7 +16,7 @@ from streetvision_core.loop.tasks.evaluation import (
     evaluation_text,
 )
 from streetvision_core.loop.tasks.memory import measure_memory
-from streetvision_core.loop.tasks.mining import load_mined, mine
+from streetvision_core.loop.tasks.mining import load_mined, mine, picture
 from streetvision_core.loop.tasks.photos import classify_photos
 from streetvision_core.loop.tasks.promotion import hold_contest, learned_from, promote_or_refuse
 from streetvision_core.loop.tasks.quantization import quantize_backbone
@@ -57,6 +58,7 @@ __all__ = [
     "mine",
     "open_day",
     "open_review",
+    "picture",
     "plan_synthesis",
     "promote_or_refuse",
     "quantize_backbone",
@@ -70,4 +72,5 @@ __all__ = [
     "train_challenger",
     "watch_drift",
     "watch_video",
+    "weak_summary",
 ]

@@ -88,13 +88,21 @@ def weak_labels(
     waiting = np.flatnonzero(~accepted).tolist()
     order = tuple(waiting[i] for i in queue(p[waiting], [rows[i].group for i in waiting]))
     weak = WeakLabels(tuple(rows), tuple(said), p, accepted, order, judge)
+    reviewed = _reviewed(day)
     entries = [
         {"id": row.name, "group": row.group, "said": answers, "p": round(float(v), 5), "accepted": bool(a)}
+        | {"label": reviewed.get(row.name)}
         for row, answers, v, a in zip(rows, said, p, accepted, strict=True)
     ]
     atomic_write_json(day.folder / WEAK_FILE, {"frames": entries, "summary": weak.summary()})
     atomic_write_text(day.folder / QUEUE_FILE, _sheet(weak))
     return weak
+
+
+def weak_summary(day: Day) -> dict[str, Any]:
+    """What `weak_labels` found on the day, from `weak.json`."""
+    summary: dict[str, Any] = json.loads((day.folder / WEAK_FILE).read_text())["summary"]
+    return summary
 
 
 def proposals(weak: WeakLabels, why: Mapping[str, str], when: datetime | None = None) -> list[Annotation]:
@@ -118,6 +126,13 @@ def remember_reviewed(day: Day, labels: Sequence[int | None], ids: Sequence[str]
     final = dict(zip(ids, labels, strict=True))
     stored["frames"] = [entry | {"label": final.get(entry["id"])} for entry in stored["frames"]]
     atomic_write_json(path, stored)
+
+
+def _reviewed(day: Day) -> dict[str, int | None]:
+    """What has been reviewed of the day so far; asking further sources must not forget it."""
+    path = day.folder / WEAK_FILE
+    stored = json.loads(path.read_text())["frames"] if path.exists() else []
+    return {entry["id"]: entry.get("label") for entry in stored}
 
 
 def _judge(day: Day, sources: Sequence[str]) -> Judge:

@@ -66,6 +66,7 @@ def traffic(day: Day, rows: Sequence[QueryRow]) -> Traffic:
         sources=dict(Counter(row.origin for row in rows)),
         eras=dict(Counter(row.era for row in rows)),
         absent_stages={} if day.settings.models.vlm else {"vlm": ABSENT_VLM},
+        by_mode=_by_mode(rows),
     )
 
 
@@ -201,6 +202,15 @@ def honesty(day: Day) -> Honesty:
             "how well it does on the validators' own images, which are not public here",
         ),
     )
+
+
+def _by_mode(rows: Sequence[QueryRow]) -> dict[str, tuple[int, int]]:
+    right: dict[str, list[bool]] = {}
+    for row in rows:
+        if row.wrong is not None:
+            for mode in row.modes or ("plain",):
+                right.setdefault(mode, []).append(not row.wrong)
+    return {mode: (sum(answers), len(answers)) for mode, answers in sorted(right.items())}
 
 
 def _exits(stage: str, rows: Sequence[QueryRow]) -> StageExits:

@@ -27,10 +27,10 @@ class Synthetic:
     table: FeatureTable
 
 
-def plan_synthesis(day: Day, mined: MinedDay) -> SyntheticPlan:
-    """Shares the day's frames out among the failure modes of the mined errors."""
+def plan_synthesis(day: Day, mined: MinedDay, frames: int | None = None) -> SyntheticPlan:
+    """Shares the day's frames, or so many, out among the failure modes of the mined errors."""
     errors = Counter(mode for modes, bad in zip(mined.modes, mined.wrong, strict=True) if bad for mode in modes)
-    return orders.plan(errors, day.settings.loop.synthetic_per_day)
+    return orders.plan(errors, day.settings.loop.synthetic_per_day if frames is None else frames)
 
 
 def synthesize(day: Day, plan: SyntheticPlan) -> Synthetic:

@@ -19,6 +19,9 @@ from streetvision_core.types import Split
 RENDERED: Final = "street world (rendered)"
 """Origin of every rendered frame, in tables and reports."""
 
+ADDED_FILES: Final = ("mined.npz", "synthetic.npz", "generated.npz", "pseudo.npz")
+"""What a day may add: reviewed, rendered, generated and teacher-labelled rows."""
+
 SELECT_SHARE: Final = 0.15
 """Share of the mined groups that choose the head instead of fitting it."""
 
@@ -75,7 +78,7 @@ def stream_tables(day: Day) -> list[FeatureTable]:
     tables = []
     for date in sorted((day.workspace.data / "days").glob("????-??-??")):
         if date.name <= day.date.isoformat():
-            added = [FeatureTable.load(p) for p in (date / "mined.npz", date / "synthetic.npz") if p.exists()]
+            added = [FeatureTable.load(date / name) for name in ADDED_FILES if (date / name).exists()]
             tables += [FeatureTable.concat(added)] if added else []
     return tables
 

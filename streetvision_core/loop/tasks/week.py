@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from streetvision_core.data.table import FeatureTable
+from streetvision_core.loop.report.pictures import png_of_figure
 from streetvision_core.loop.report.render import read_stories
+from streetvision_core.loop.report.story import DayStory, Plot, Traffic
 from streetvision_core.loop.report.week import WeekStory, summarise_week
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.mining import MINED_FILE
@@ -19,7 +22,22 @@ def build_week(day: Day) -> WeekStory:
     dates = week_days(week)
     learned = {date: learned_frames(day, date) for date in dates}
     stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    return summarise_week(week, read_stories(day.workspace, dates), stamp, training_frames=learned)
+    stories = read_stories(day.workspace, dates)
+    return summarise_week(week, stories, stamp, training_frames=learned, plots=_mode_plots(stories))
+
+
+def _mode_plots(stories: Sequence[DayStory]) -> list[Plot]:
+    """Right answers by failure mode over the days; nothing where no day knows the truth of any frame."""
+    from streetvision_core.loop.plots import mode_accuracy
+
+    told = [(s.day.isoformat(), s.traffic.by_mode) for s in stories if isinstance(s.traffic, Traffic)]
+    told = sorted((day, by_mode) for day, by_mode in told if by_mode)
+    if not told:
+        return []
+    last = ", ".join(f"{mode} {right} of {n}" for mode, (right, n) in told[-1][1].items())
+    note = "Frames of known truth; a frame counts for each mode it shows. Bars: 95 % intervals."
+    picture = png_of_figure(mode_accuracy(told), 90)
+    return [Plot("Right answers by failure mode", picture, f"On the last day: {last}.", note)]
 
 
 def learned_frames(day: Day, date: dt.date) -> int:

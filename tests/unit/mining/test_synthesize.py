@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streetvision_core.errors import DataError
+from streetvision_core.images.decode import decode_image
+from streetvision_core.images.provenance import read_provenance
 from streetvision_core.mining import seeds
 from streetvision_core.mining.querylog import QueryRow
 from streetvision_core.mining.synthesize import (
@@ -89,7 +92,9 @@ def test_write_frames__manifest_is_the_provenance(tmp_path: Path) -> None:
     records = write_frames(frames, order, tmp_path)
     assert read_manifest(tmp_path) == [{**r, "modes": list(r["modes"])} for r in records]
     for frame, record in zip(frames, records, strict=True):
-        assert (tmp_path / record["path"]).read_bytes() == frame.jpeg_bytes
+        written = (tmp_path / record["path"]).read_bytes()
+        assert read_provenance(written) == {"synthetic": True, **json.loads(json.dumps(frame.provenance()))}
+        assert (decode_image(written, "a").pixels == decode_image(frame.jpeg_bytes, "b").pixels).all()
         assert record["seed"] == frame.seed
         assert record["origin"] == "rendered-synthetic"
     with pytest.raises(DataError, match="synthesize step again"):
