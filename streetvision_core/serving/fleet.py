@@ -24,6 +24,7 @@ from streetvision_core.errors import (
     StreetVisionError,
 )
 from streetvision_core.serving.backend import Answer, Image
+from streetvision_core.serving.engine import RETRY_SECONDS
 from streetvision_core.serving.model_metrics import FleetMetrics
 from streetvision_core.serving.remote import RemoteServer, Told
 from streetvision_core.serving.servers import ServerSpec, read_specs
@@ -110,9 +111,11 @@ class Fleet:
 
     async def answer_video(self, video: Image, deadline: float | None = None) -> dict[str, Any]:
         """The verdict over time of a video, by the first server that can; see `answer`."""
-        return await self._by_some(video.sha256, deadline, math.inf, lambda server, left: server.ask_video(video, left))
+        return await self._by_some(video.sha256, deadline, None, lambda server, left: server.ask_video(video, left))
 
-    async def _by_some(self, sha256: str, deadline: float | None, patience_seconds: float, ask: Ask[Told]) -> Told:
+    async def _by_some(
+        self, sha256: str, deadline: float | None, patience_seconds: float | None, ask: Ask[Told]
+    ) -> Told:
         tried: set[str] = set()
         lost = 0
         last: StreetVisionError | None = None
@@ -205,6 +208,13 @@ class Fleet:
         reason = weighted[0].reason
         if isinstance(reason, NotReadyError):
             return reason
+        if weighted[0].last is None:
+            return NotReadyError(
+                got=f"no model server yet ({reason.got})",
+                allowed="queries once /health/ready answers 200",
+                action="wait while it starts; the very first start trains a version",
+                retry_after_seconds=RETRY_SECONDS,
+            )
         return NotReadyError(reason.got, reason.allowed, reason.action, retry_after_seconds=1)
 
     def _read_file(self) -> None:
