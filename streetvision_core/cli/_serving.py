@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -93,6 +94,12 @@ def _ensure_champion(settings: Settings) -> None:
     say("no version serves yet; training the first from the starter pack")
     process = get_context("spawn").Process(target=_make_champion, args=(settings.model_dump_json(),))
     process.start()
+
+    def stop(*_: object) -> None:
+        process.terminate()
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, stop)  # training must not go on without us
     process.join()
     if process.exitcode:
         raise ServingError("no champion", "a version that serves", "look above for what training said")
