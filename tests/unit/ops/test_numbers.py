@@ -32,6 +32,10 @@ def test_fill__a_missing_result_or_block_is_named(tmp_path, name):
         fill(f"<!-- numbers:{name} -->\n<!-- /numbers:{name} -->", tmp_path)
 
 
+def test_fill__the_loop_may_not_be_measured_yet(tmp_path):
+    assert "Not measured yet: `streetvision daily" in fill("<!-- numbers:loop -->\n<!-- /numbers:loop -->", tmp_path)
+
+
 def test_documents__are_up_to_date():
     assert main(["--check"]) == 0
 
