@@ -25,7 +25,9 @@ Results = Mapping[str, Any]
 _SHORT: Final = {"mcc": "MCC", "auc": "AUC", "recall": "recall", "false_alarm_rate": "false alarms"}
 _BESIDE: Final = {"real": "baseline"}
 """Result files that another block shows beside its own."""
-_NOT_YET: Final = {"loop": "streetvision daily --demo --days 3`, then `streetvision weekly --out docs/benchmarks/loop.json"}
+_NOT_YET: Final = {
+    "loop": "streetvision daily --demo --days 3`, then `streetvision weekly --out docs/benchmarks/loop.json"
+}
 """Blocks whose result file may still be missing, and the command that makes it: the document then says so."""
 
 
