@@ -1,8 +1,12 @@
-"""Whether an int8 copy may replace the fp32 model: it must be faster and must decide the same."""
+"""Whether a compressed copy may replace the model it was made from: it must be faster and must decide the same.
+
+Accuracy and latency are taken from the same file at the precision it is served in; what is measured on one file never
+speaks for another.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +30,7 @@ MakeRun = Callable[[Path], Callable[[], object]]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One int8 copy and what was found about it.
+    """One compressed copy and what was found about it.
 
     Attributes:
         method: how it was made.
@@ -39,7 +43,7 @@ class Candidate:
         decisions_changed: rows on which it decides otherwise than fp32.
     """
 
-    method: Method
+    method: str
     accepted: bool
     reason: str
     model: Quantized | None = None
@@ -67,7 +71,7 @@ class CompressionReport:
     """What is served, and why.
 
     Attributes:
-        kept: `fp32`, `int8-static` or `int8-dynamic`.
+        kept: `fp32`, or the name of the copy, such as `int8-static`.
         path: the file of what is kept.
         reason: a plain sentence.
         rows: number of rows judged on.
@@ -124,8 +128,37 @@ def compress(
         methods: which copies to try.
         rounds: timed rounds, A B A B.
     """
+
+    def maker(method: Method) -> Callable[[], Quantized]:
+        return lambda: quantize(source, folder / f"{source.stem}-int8-{method}.onnx", batches, method)
+
+    makers = {method: maker(method) for method in methods}
+    return check_copies(source, makers, predict, make_run, y, rounds=rounds, prefix="int8-")
+
+
+def check_copies(
+    source: Path,
+    makers: Mapping[str, Callable[[], Quantized]],
+    predict: Predict,
+    make_run: MakeRun,
+    y: npt.ArrayLike,
+    *,
+    rounds: int = 30,
+    prefix: str = "",
+) -> CompressionReport:
+    """Makes copies of any kind (int8, fp16, another runtime's file) and keeps the fastest one that is allowed.
+
+    Args:
+        source: the file they are made from.
+        makers: by name, what writes a copy.
+        predict: see `compress`.
+        make_run: see `compress`.
+        y: see `compress`.
+        rounds: timed rounds, A B A B.
+        prefix: of the names in the report.
+    """
     reference = np.asarray(predict(source), dtype=np.float64)
-    made = {method: _attempt(source, folder, batches, predict, make_run, method) for method in methods}
+    made = {name: _attempt(make, predict, make_run) for name, make in makers.items()}
     ready = {method: tried for method, tried in made.items() if isinstance(tried, _Ready)}
     runs: dict[str, Callable[[], object]] = {FP32: make_run(source)}
     runs.update({method: tried.run for method, tried in ready.items()})
@@ -137,7 +170,7 @@ def compress(
         else Candidate(method, False, f"refused: {tried}")
         for method, tried in made.items()
     )
-    kept, path, reason = _choose(source, candidates)
+    kept, path, reason = _choose(source, candidates, prefix)
     return CompressionReport(
         kept, path, reason, reference.size, source.stat().st_size, fp32_mcc, timings.get(FP32), candidates
     )
@@ -150,12 +183,10 @@ class _Ready:
     run: Callable[[], object]
 
 
-def _attempt(
-    source: Path, folder: Path, batches: Sequence[Batch], predict: Predict, make_run: MakeRun, method: Method
-) -> _Ready | str:
+def _attempt(make: Callable[[], Quantized], predict: Predict, make_run: MakeRun) -> _Ready | str:
     """A copy that can be made, loaded and run, or why it cannot."""
     try:
-        model = quantize(source, folder / f"{source.stem}-int8-{method}.onnx", batches, method)
+        model = make()
         run = make_run(model.path)
         run()
         return _Ready(model, predict(model.path), run)
@@ -166,7 +197,7 @@ def _attempt(
 
 
 def _judge(
-    method: Method,
+    method: str,
     tried: _Ready,
     timing: Timing,
     fp32: Timing,
@@ -192,11 +223,12 @@ def _judge(
     return Candidate(method, not faults, reason, tried.model, timing, speed, score, changed)
 
 
-def _choose(source: Path, candidates: Sequence[Candidate]) -> tuple[str, Path, str]:
+def _choose(source: Path, candidates: Sequence[Candidate], prefix: str) -> tuple[str, Path, str]:
     accepted = [c for c in candidates if c.accepted and c.model is not None and c.timing is not None]
     if not accepted:
-        reasons = "; ".join(f"int8-{c.method} {c.reason}" for c in candidates) or "no copy was tried"
+        reasons = "; ".join(f"{prefix}{c.method} {c.reason}" for c in candidates) or "no copy was tried"
         return FP32, source, f"fp32 is kept: {reasons}"
     best = min(accepted, key=lambda c: c.timing.median_seconds if c.timing else np.inf)
     path = best.model.path if best.model else source
-    return f"int8-{best.method}", path, f"int8-{best.method} is used: {best.reason}"
+    name = f"{prefix}{best.method}"
+    return name, path, f"{name} is used: {best.reason}"

@@ -30,10 +30,10 @@ QUANTIZED_OPERATORS: Final = ("Conv", "Gemm", "MatMul", "Add", "GlobalAveragePoo
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """An int8 copy: its file, how it was made, its size and digest, and the seconds that took."""
+    """A compressed copy: its file, how it was made, its size and digest, and the seconds that took."""
 
     path: Path
-    method: Method
+    method: str
     bytes: int
     sha256: str
     seconds: float
@@ -60,7 +60,7 @@ def quantize(
     """
     started = time.perf_counter()
     reduced = not cpu_has_vnni() if reduce_range is None else reduce_range
-    with tempfile.TemporaryDirectory() as scratch, _quiet():
+    with tempfile.TemporaryDirectory() as scratch, quiet():
         prepared, made = Path(scratch) / "prepared.onnx", Path(scratch) / "int8.onnx"
         try:
             _prepare(source, prepared)
@@ -161,7 +161,7 @@ def _input_name(path: Path) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The quantiser logs through the root logger, a line per operator it leaves alone."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -9,12 +9,14 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from streetvision_core.models.vlm.answers import YesNo
 from streetvision_core.models.vlm.prompts import CLIP_QUESTION, QUESTION
-from streetvision_core.settings import Settings
-from streetvision_core.types import Frame
+
+if TYPE_CHECKING:  # the quantising environment reads the questions and has no pydantic-settings
+    from streetvision_core.settings import Settings
+    from streetvision_core.types import Frame
 
 __all__ = ["CLIP_QUESTION", "QUESTION", "Vlm", "YesNo", "from_settings"]
 
