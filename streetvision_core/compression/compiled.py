@@ -25,8 +25,9 @@ def compiled(module: Any, example: Any, mode: Mode = "default", tolerance: float
     """
     import torch
 
+    compiler: Any = torch.compile  # untyped in torch
     try:
-        made = torch.compile(module, mode=mode)
+        made = compiler(module, mode=mode)
         with torch.inference_mode():
             wanted, got = module(example).float(), made(example).float()
     except Exception as error:  # the compiler's own exceptions share only this base

@@ -7,7 +7,8 @@ Example:
     (True, ['backbone', 'detector'])
 """
 
+from streetvision_core.compression.memory.claims import Claim, claims
 from streetvision_core.compression.memory.plan import Change, Item, MemoryPlan, plan_memory
 from streetvision_core.compression.memory.shapes import Shape, shape, shapes
 
-__all__ = ["Change", "Item", "MemoryPlan", "Shape", "plan_memory", "shape", "shapes"]
+__all__ = ["Change", "Claim", "Item", "MemoryPlan", "Shape", "claims", "plan_memory", "shape", "shapes"]

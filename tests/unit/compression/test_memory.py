@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streetvision_core.cli._app import app
-from streetvision_core.compression.memory import plan_memory, shape, shapes
+from streetvision_core.compression.memory import claims, plan_memory, shape, shapes
 from streetvision_core.compression.memory.plan import RUNTIME_GIB, SLACK
 from streetvision_core.errors import SettingsError
 from streetvision_core.models.hub import entry
@@ -100,6 +100,13 @@ def test_plan_memory__grows_with_miners_and_shrinks_with_precision():
 def test_plan_memory__a_card_for_which_nothing_helps():
     plan = plan_memory(settings(), 0.5)
     assert not plan.fits and not any(change.fits for change in plan.changes)
+
+
+def test_claims__the_plans_table_against_the_count():
+    rows = claims()
+    assert sum(row.plan_raw_gb for row in rows) == pytest.approx(31.0)
+    assert sum(row.plan_served_gb for row in rows) == pytest.approx(13.0), "the plan prints 21.0"
+    assert max(rows, key=lambda row: row.counted_raw_gb / row.plan_raw_gb).model == "allenai/Molmo2-8B"
 
 
 @pytest.mark.parametrize(
