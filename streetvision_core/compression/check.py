@@ -132,7 +132,7 @@ def compress(
     def maker(method: Method) -> Callable[[], Quantized]:
         return lambda: quantize(source, folder / f"{source.stem}-int8-{method}.onnx", batches, method)
 
-    makers = {method: maker(method) for method in methods}
+    makers: dict[str, Callable[[], Quantized]] = {method: maker(method) for method in methods}
     return check_copies(source, makers, predict, make_run, y, rounds=rounds, prefix="int8-")
 
 

@@ -108,8 +108,8 @@ def export_head(head: Head, path: Path, *, tolerance: float = TOLERANCE) -> Expo
         numpy_helper.from_array(a if a.dtype == np.int64 else np.asarray(a, np.float32), name)
         for name, a in arrays.items()
     ]
-    ends = ("features", ["N", head.dim]), ("logit", ["N"])
-    inputs, outputs = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)] for name, shape in ends)
+    inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", head.dim])]
+    outputs = [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N"])]
     graph = helper.make_graph(nodes, "head", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="streetvision")
     model.ir_version = 10
