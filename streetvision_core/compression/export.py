@@ -44,7 +44,7 @@ def export_module(
     """Exports a torch module of one input, any batch size, through torch's dynamo exporter.
 
     Args:
-        module: in evaluation mode; returns a tensor or a tuple of tensors, one per name of `outputs`.
+        module: put into evaluation mode; returns a tensor or a tuple of tensors, one per name of `outputs`.
         example: an input, [N, ...] with N of at least 2: with 1, the exporter would fix the batch size.
         path: where the file goes; written only if its answers are right.
         outputs: names of the outputs.
@@ -55,6 +55,7 @@ def export_module(
     """
     import torch
 
+    module = module.eval()
     tensor = torch.from_numpy(np.ascontiguousarray(example))
     with torch.inference_mode():
         made = module(tensor)
