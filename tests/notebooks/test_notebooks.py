@@ -21,6 +21,10 @@ SMALL = {
 }
 
 
+NEEDS = {"20_detectors": "ultralytics", "21_finetune_rfdetr": "rfdetr", "22_finetune_yolo": "ultralytics"}
+"""Packages of extras."""
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     """The backbone's ONNX, made once; everything else of a workspace is new for each notebook."""
@@ -59,8 +63,8 @@ def test_notebook__runs_alone(path, tmp_path, cache):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "cache").symlink_to(cache)
     environment = {**os.environ, **SMALL, "SV_PATHS__HOME": str(tmp_path)}
-    if path.stem == "20_detectors":
-        pytest.importorskip("ultralytics")
+    if needed := NEEDS.get(path.stem):
+        pytest.importorskip(needed)
     out = tmp_path / path.name
     command = [sys.executable, "-m", "papermill", str(path), str(out), "--no-progress-bar", "--cwd", str(path.parent)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
