@@ -21,7 +21,7 @@ SMALL = {
 }
 
 
-NEEDS = {"20_detectors": "ultralytics", "21_finetune_rfdetr": "rfdetr", "22_finetune_yolo": "ultralytics"}
+NEEDS = {"20_detectors": "ultralytics", "21_finetune_rfdetr": "pytorch_lightning", "22_finetune_yolo": "ultralytics"}
 """Packages of extras."""
 
 
