@@ -18,6 +18,8 @@ from streetvision_core.images.decode import decode_image, encode_jpeg
 from streetvision_core.loop import tasks
 from streetvision_core.registry.decision import Override
 from streetvision_core.registry.versions import Registry
+from streetvision_core.serving.protocols.sn72.client import Asker
+from streetvision_core.serving.protocols.sn72.keys import KeyPair
 from streetvision_core.serving.replay import ReplayImage, replay
 from streetvision_core.serving.run import running
 from streetvision_core.settings import load_settings
@@ -77,6 +79,9 @@ def wait_until_ready(url, version):
 
 def test_serve__two_processes_say_what_the_cascade_says_here_and_reload(world, images):
     settings, registry, (first, second) = world
+    ours, caller = KeyPair.from_seed(bytes(32)), KeyPair.from_seed(b"c" * 32)
+    sn72 = settings.sn72.model_copy(update={"hotkey": ours.address, "allow_hotkeys": (caller.address,)})
+    settings, asker = settings.model_copy(update={"sn72": sn72}), Asker(caller, ours.address)
     with running(settings) as url:
         wait_until_ready(url, first)
         cascade = Cascade.from_version(registry.get(first).folder, settings)
@@ -86,6 +91,9 @@ def test_serve__two_processes_say_what_the_cascade_says_here_and_reload(world, i
             assert answer.json()["sha256"] == hashlib.sha256(image.data).hexdigest()
             assert answer.json()["p_roadwork"] == pytest.approx(verdict.p_roadwork, abs=1e-6)
             assert answer.json()["exit_stage"] == verdict.exit_stage
+            query = asker.query(image.data, 9.0)
+            signed = httpx.post(f"{url}{query.path}", content=query.body, headers=query.headers, trust_env=False)
+            assert signed.json()["prediction"] == pytest.approx(verdict.p_roadwork, abs=2e-6)
             seen = [e["stage"] for e in answer.json()["evidence"]]
             assert seen == [e.stage for e in verdict.evidence]
         report = replay(url, images, concurrency=4)
