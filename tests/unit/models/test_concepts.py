@@ -108,7 +108,7 @@ def grounding(tmp_path_factory):
         hidden_size=16, num_attention_heads=2, num_hidden_layers=1, intermediate_size=16, vocab_size=len(words)
     )
     config = transformers.MMGroundingDinoConfig(
-        backbone_config=backbone, text_config=text, d_model=32, num_queries=8, encoder_layers=1, decoder_layers=1,
+        backbone_config=backbone, text_config=text, d_model=32, num_queries=8, encoder_layers=1, decoder_layers=2,
         encoder_ffn_dim=16, decoder_ffn_dim=16, encoder_attention_heads=2, decoder_attention_heads=2,
         encoder_n_points=2, decoder_n_points=2,
     )  # fmt: skip
