@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 ENVS ?= bt9 bt10
 EXTRAS ?= workbench,detectors,dev
-EVERY_EXTRA := workbench,detectors,gpu,synth,video,sn72,ray,ops,dev
+EVERY_EXTRA := workbench,detectors,gpu,finetune,synth,openvino,video,twelvelabs,sn72,ray,ops,dev
 ifneq ($(strip $(CONDA_PREFIX)),)
 ENV := $(CONDA_PREFIX)
 else
@@ -80,8 +80,8 @@ envs: setup ## make the environments of their own that the tests use (ENVS=…)
 	@for name in $(ENVS); do PYTHON="$(PY)" envs/make.sh "$$name"; done
 
 lock: ## compile constraints.txt anew from pyproject.toml
-	@$(PY) -m uv pip compile pyproject.toml --extra workbench --extra detectors --extra gpu --extra synth --extra video \
-	  --extra sn72 --extra ray --extra ops --extra dev --python-version 3.11 --no-annotate --no-header --upgrade -o constraints.txt
+	@$(PY) -m uv pip compile pyproject.toml $(addprefix --extra ,$(subst $(comma), ,$(EVERY_EXTRA))) --python-version 3.11 \
+	  --no-annotate --no-header --upgrade -o constraints.txt
 
 clean: ## remove caches and everything the loop wrote (asks first when there are runs)
 	@if [ -d data/models ] || [ -d data/queries ]; then

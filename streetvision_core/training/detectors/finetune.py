@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import yaml
 
-from streetvision_core.errors import DataError, MissingExtraError, ModelError
+from streetvision_core.errors import DataError, MissingExtraError
 from streetvision_core.models import hub
 from streetvision_core.models.detectors import rfdetr, yolo
 from streetvision_core.models.detectors.card import WEIGHTS, DetectorCard
@@ -88,8 +88,7 @@ def finetune_rfdetr(
     Raises:
         DataError: the folder is not in that layout.
         DetectorClassesError: its classes are not of road work.
-        MissingExtraError: rfdetr is not installed.
-        ModelError: its training parts are not.
+        MissingExtraError: rfdetr or its training parts are not installed.
     """
     schedule, classes = schedule or Schedule(), coco_classes(dataset)
     meaning_of(classes, f"the data set {dataset.name}")
@@ -112,11 +111,7 @@ def finetune_rfdetr(
             tensorboard=False,
         )
     except ImportError as error:
-        raise ModelError(
-            got=f"no training parts of rfdetr: {error}",
-            allowed="rfdetr with its extra `train`, which brings pytorch-lightning",
-            action="run: pip install 'rfdetr[train]' -c constraints.txt",
-        ) from error
+        raise MissingExtraError(error.name or "pytorch_lightning", "finetune") from error
     seconds = time.monotonic() - started
     return _save(model.model.model.state_dict(), card, name, settings, seconds)
 
