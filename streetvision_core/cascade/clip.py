@@ -267,7 +267,7 @@ def smooth(
 
     Example:
         >>> smooth(np.array([0.0, 1.0, 2.0]), np.array([0.0, 4.0, 0.0]), 1.0).round(2).tolist()
-        [1.4, 1.81, 1.4]
+        [1.39, 1.81, 1.39]
     """
     weights = np.exp(-0.5 * ((times[:, None] - times[None, :]) / deviation_seconds) ** 2)
     made: npt.NDArray[np.float64] = (weights @ logits) / weights.sum(axis=1)

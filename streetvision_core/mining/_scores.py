@@ -5,7 +5,7 @@ mistakenness.py of fiftyone-brain), and a test compares the values.
 
 Example:
     >>> mistakenness(np.array([0.5, 0.999]), np.array([1, 0])).round(2)
-    array([0.25, 1.  ])
+    array([0.75, 1.  ])
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Example:
     >>> backbone = load_backbone("efficientnet-lite2")        # doctest: +SKIP
-    >>> backbone.embed(np.zeros((2, 260, 260, 3), np.uint8)).shape
+    >>> backbone.embed(np.zeros((2, 260, 260, 3), np.uint8)).shape        # doctest: +SKIP
     (2, 1280)
 """
 

@@ -90,8 +90,8 @@ def balanced(weights: Weights, labels: npt.NDArray[np.integer], origins: Sequenc
         float64 [N], mean 1 over the rows of positive weight.
 
     Example:
-        >>> balanced(np.ones(4), np.array([1, 0, 0, 0])).tolist()
-        [2.0, 0.6666666666666666, 0.6666666666666666, 0.6666666666666666]
+        >>> balanced(np.ones(4), np.array([1, 0, 0, 0])).round(3).tolist()
+        [2.0, 0.667, 0.667, 0.667]
     """
     if origins is not None:
         cells = np.array([f"{label}/{origin}" for label, origin in zip(labels, origins, strict=True)])

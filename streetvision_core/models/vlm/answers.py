@@ -6,7 +6,7 @@ answer: the quotient of two tiny numbers says nothing.
 
 Example:
     >>> read_answer([Position("yes", {"yes": -0.5, "no": -1.5, "Yes": -3.0})], min_mass=0.05).p_yes
-    0.749...
+    0.746...
 """
 
 from __future__ import annotations

@@ -54,6 +54,6 @@ def is_seen_group(group: str) -> bool:
 
     Example:
         >>> [is_seen_group(f"gtsdb-{i}") for i in range(5)]
-        [False, False, True, True, True]
+        [True, False, False, False, False]
     """
     return int(hashlib.sha256(f"detectors/{group}".encode()).hexdigest()[:8], 16) % 100 < 60

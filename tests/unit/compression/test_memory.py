@@ -3,6 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from streetvision_core.cli import _output
 from streetvision_core.cli._app import app
 from streetvision_core.compression.memory import claims, plan_memory, shape, shapes
 from streetvision_core.compression.memory.plan import RUNTIME_GIB, SLACK
@@ -124,5 +125,6 @@ def test_cli__json_and_exit_codes(monkeypatch):
     assert fits.exit_code == 0 and json.loads(fits.stdout)["fits"]
     short = run(app, ["plan-memory", "--gpu", "8", "--profile", "platinum", "--json"])
     assert short.exit_code == 1 and json.loads(short.stdout)["changes"]
-    shown = run(app, ["plan-memory", "--gpu", "24"], env={"COLUMNS": "160"})
+    monkeypatch.setattr(_output.stdout, "_width", 160)
+    shown = run(app, ["plan-memory", "--gpu", "24"])
     assert "GLM-4.6V-Flash" in shown.stdout

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError, PreprocessMismatchError
+from streetvision_core.models.evidence import EVIDENCE_NAMES
 from streetvision_core.types import Split
 
 
@@ -140,4 +141,4 @@ def test_build__defaults() -> None:
     assert table.labels.tolist() == [-1, -1]
     assert table.groups == table.ids == ("0", "1")
     assert np.isnan(table.evidence).all()
-    assert table.evidence.shape == (2, 28)
+    assert table.evidence.shape == (2, len(EVIDENCE_NAMES))

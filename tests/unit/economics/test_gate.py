@@ -75,4 +75,4 @@ def test_examine__our_own_place(hotkey, endpoint, sign, text):
 def test_examine__when_last_asked(hours, sign):
     finding = examine("finney", 72, None, None, NOW - timedelta(hours=hours)).findings[3]
     assert finding.sign == sign
-    assert f"{hours}.0 h ago" in finding.answer
+    assert f"{hours}." in finding.answer and "h ago" in finding.answer

@@ -41,7 +41,7 @@ def test_notify__nothing_to_do():
 @pytest.mark.parametrize("url", ["json://user:hunter2@127.0.0.1:9/x", "nonsense", "unknown://hunter2", ""])
 def test_notify__failure_is_logged_without_secrets_and_does_not_raise(url, capsys):
     assert notify((url,), "a", "b") is False
-    out = capsys.readouterr().out
+    out = "".join(capsys.readouterr())
     assert "notify_failed" in out
     assert "hunter2" not in out
 

@@ -39,5 +39,5 @@ def test_log_progress__writes_one_line_per_event(capsys):
         progress.begin("daily", STEPS)
         progress.step_began(STEPS[0])
         progress.step_ended(StepResult("mine", "Mine", "done", seconds=2.0))
-    out = capsys.readouterr().out
+    out = "".join(capsys.readouterr())
     assert [word in out for word in ("pipeline_began", "step_began", "step_ended")] == [True] * 3

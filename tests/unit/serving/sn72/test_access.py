@@ -42,17 +42,18 @@ def test_check__rules(tmp_path, limits, validator, miner, stranger):
 
 
 @pytest.mark.parametrize(
-    ("shot", "limits", "expected"),
+    ("fields", "limits", "expected"),
     [
         (None, {}, "snapshot"),
-        (snapshot(age_seconds=3 * 3600 + 1), {}, "snapshot"),
-        (snapshot(age_seconds=3 * 3600 - 60), {}, "in"),
-        (snapshot(age_seconds=1e8), {"snapshot_max_age_seconds": None}, "in"),
-        (snapshot(netuid=72), {}, "snapshot"),
-        (snapshot(network="finney"), {}, "snapshot"),
+        ({"age_seconds": 3 * 3600 + 1}, {}, "snapshot"),
+        ({"age_seconds": 3 * 3600 - 60}, {}, "in"),
+        ({"age_seconds": 1e8}, {"snapshot_max_age_seconds": None}, "in"),
+        ({"netuid": 72}, {}, "snapshot"),
+        ({"network": "finney"}, {}, "snapshot"),
     ],
 )
-def test_check__the_snapshot_is_fresh_and_of_this_subnet(tmp_path, shot, limits, expected):
+def test_check__the_snapshot_is_fresh_and_of_this_subnet(tmp_path, fields, limits, expected):
+    shot = None if fields is None else snapshot(**fields)
     access = access_with(tmp_path, shot, allow_hotkeys=(STRANGER.address,), **limits)
     assert reason(access, VALIDATOR) == expected
     assert reason(access, STRANGER) == "in"  # allowed by hand, whatever is known

@@ -1,0 +1,17 @@
+"""What every test starts from, the examples in docstrings included."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import structlog
+
+_PRINTED_AS_EVER = np.get_printoptions()
+
+
+@pytest.fixture(autouse=True)
+def _untouched_by_others() -> Iterator[None]:
+    """Ultralytics changes NumPy's print options when it is imported; a command sets up logs for its whole process."""
+    structlog.reset_defaults()
+    with np.printoptions(**_PRINTED_AS_EVER):
+        yield
