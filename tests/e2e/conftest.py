@@ -50,6 +50,7 @@ def empty(tmp_path):
     return Workspace(tmp_path)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Tests that share the day run in one worker, so that the day runs once."""
     for item in items:
