@@ -136,7 +136,7 @@ class TrainingSettings(_Section):
 class MiningSettings(_Section):
     """How many frames a day are put before a reviewer."""
 
-    budget: int = Field(160, ge=1)
+    budget: int = Field(120, ge=1)
     near_duplicate_cosine: float = Field(0.985, gt=0, le=1)
     random_share: float = Field(0.1, ge=0, le=1, description="share of the budget drawn without looking at scores")
     group_cap: int = Field(10, ge=1, description="most frames of one group a day")
@@ -180,9 +180,9 @@ class ChallengeSettings(_Section):
 class LoopSettings(_Section):
     """The daily loop."""
 
-    queries_per_day: int = Field(360, ge=1)
-    synthetic_per_day: int = Field(120, ge=0)
-    heldout_frames: int = Field(400, ge=1)
+    queries_per_day: int = Field(240, ge=1)
+    synthetic_per_day: int = Field(80, ge=0)
+    heldout_frames: int = Field(300, ge=1)
     step_timeout_seconds: int = Field(900, ge=1)
     retries: int = Field(1, ge=0)
     notify_urls: tuple[str, ...] = ()
