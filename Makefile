@@ -39,7 +39,7 @@ notebooks: setup-all ## run every numbered notebook headless, each on its own
 	@$(PY) -m pytest tests/notebooks -q -p no:cacheprovider
 
 test: setup-all ## every test
-	@$(PY) -m pytest -n 2 --dist loadgroup
+	@$(PY) -m pytest -n 2 --dist loadfile
 
 check: setup-all ## lint, types, layers, notebooks without outputs
 	@$(ENV)/bin/ruff check .

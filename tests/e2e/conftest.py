@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 REPOSITORY = Path(__file__).parents[2]
 SMALL = {
@@ -22,7 +23,8 @@ class Workspace:
 
     def __init__(self, home):
         self.home = home
-        (home / "notebooks").symlink_to(REPOSITORY / "notebooks")
+        if not (home / "notebooks").exists():
+            (home / "notebooks").symlink_to(REPOSITORY / "notebooks")
 
     def run(self, *arguments, timeout=900, **variables):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SV_")}
@@ -37,10 +39,20 @@ class Workspace:
 
 
 @pytest.fixture(scope="session")
-def day(tmp_path_factory):
-    """A workspace after one demo day; `first` is what the command printed."""
-    workspace = Workspace(tmp_path_factory.mktemp("home"))
-    workspace.first = workspace.run("daily", "--demo", "--day", "2026-11-20", "--json")
+def day(tmp_path_factory, worker_id):
+    """A workspace after one demo day, run once for all workers; `first` is what the command printed."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    with FileLock(shared / "day.lock"):
+        told = shared / "day.json"
+        if told.exists():
+            workspace = Workspace(shared / "home")
+        else:
+            (shared / "home").mkdir()
+            workspace = Workspace(shared / "home")
+            done = workspace.run("daily", "--demo", "--day", "2026-11-20", "--json")
+            told.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+    workspace.first = subprocess.CompletedProcess(["streetvision", "daily"], *json.loads(told.read_text()))
     return workspace
 
 
@@ -48,11 +60,3 @@ def day(tmp_path_factory):
 def empty(tmp_path):
     """A workspace that has never been used."""
     return Workspace(tmp_path)
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Tests that share the day run in one worker, so that the day runs once."""
-    for item in items:
-        if "day" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("day"))
