@@ -10,7 +10,7 @@ from PIL import Image
 from streetvision_core.data import scenes
 from streetvision_core.images.video_writing import encode_video
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the first one waits for a whole day
 
 
 def jpeg(pixels, mode="RGB", **options):

@@ -67,6 +67,6 @@ def test_notebook__runs_alone(path, tmp_path, cache):
         pytest.importorskip(needed)
     out = tmp_path / path.name
     command = [sys.executable, "-m", "papermill", str(path), str(out), "--no-progress-bar", "--cwd", str(path.parent)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=540, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.dumps(read_result(out))
