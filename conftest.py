@@ -1,5 +1,6 @@
 """What every test starts from, the examples in docstrings included."""
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,5 +14,6 @@ _PRINTED_AS_EVER = np.get_printoptions()
 def _untouched_by_others() -> Iterator[None]:
     """Ultralytics changes NumPy's print options when it is imported; a command sets up logs for its whole process."""
     structlog.reset_defaults()
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))  # examples show answers, not logs
     with np.printoptions(**_PRINTED_AS_EVER):
         yield

@@ -22,6 +22,11 @@ _CONE_NAMES: Final = {"cone", "road-cone"}
 _ORDINARY: Final = {"car", "bicycle", "plant"}
 
 
+def has_photos(root: Path) -> bool:
+    """Whether the street photos lie there; without them only rendered frames train and measure."""
+    return (root / "labels.csv").is_file()
+
+
 def read_rgb(path: Path) -> Pixels:
     """Reads a photo as uint8 RGB.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from streetvision_core.errors import DataError
 from streetvision_core.models.detectors import detector_names, load_detector
 from streetvision_core.models.detectors._weights import WEIGHTS_FOLDER
 from streetvision_core.storage import atomic_write_json, atomic_write_text
 from streetvision_core.training.detectors import _ship, report, steps
+from streetvision_core.training.detectors._photos import has_photos
 from streetvision_core.training.detectors._recipe import Recipe
 from streetvision_core.types import DEVICE_CLASSES
 
@@ -24,6 +26,7 @@ _LICENCES: Final = {
 
 def dense(streets: Path, cache: Path, recipe: Recipe, track: Any, *, ship: bool = False) -> Path:
     """Trains the dense detector; with `ship`, puts it into the package. Returns the ONNX file."""
+    _ensure_photos(streets, ship)
     path = steps.make_dense(streets, cache, recipe, track)
     if ship:
         _ship.ship("dense-lite2", path, dense_card(streets, recipe), WEIGHTS_FOLDER)
@@ -34,6 +37,7 @@ def yolo(
     streets: Path, cache: Path, recipe: Recipe, track: Any, *, ship: bool = False, minutes: float | None = None
 ) -> Path:
     """Trains YOLO12-n; with `ship`, puts it into the package. Returns the ONNX file."""
+    _ensure_photos(streets, ship)
     path = steps.make_yolo(streets, cache, recipe, track, minutes)
     if ship:
         _ship.ship("yolo12n", path, yolo_card(streets, recipe), WEIGHTS_FOLDER)
@@ -69,6 +73,15 @@ def yolo_card(streets: Path, recipe: Recipe) -> dict[str, Any]:
         "input": {"width": width, "height": height},
         "attribution": {**owed, "network": "YOLO12-n as defined in ultralytics 8.4.190, AGPL-3.0"},
     }
+
+
+def _ensure_photos(streets: Path, ship: bool) -> None:
+    if ship and not has_photos(streets):
+        raise DataError(
+            f"no photos at {streets}",
+            "the street photos with their labels.csv, to ship weights",
+            "give --streets or set SV_PATHS__STREETS; without photos train with ship off",
+        )
 
 
 def _card(name: str, streets: Path, recipe: Recipe, *, signs: bool) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from streetvision_core.models.detectors import Detector
 from streetvision_core.models.detectors._nms import make_box
 from streetvision_core.training.detectors._measure import SCORE, Truth, best_scores, image_auc, measure_boxes
-from streetvision_core.training.detectors._photos import cone_photos, labelled_rows, read_rgb
+from streetvision_core.training.detectors._photos import cone_photos, has_photos, labelled_rows, read_rgb
 from streetvision_core.training.detectors._recipe import FIRST_SEED
 from streetvision_core.training.detectors._samples import IGNORE, is_seen_group
 from streetvision_core.types import DEVICE_CLASSES, Frame
@@ -67,11 +67,13 @@ def rendered_boxes(count: int) -> Labelled:
 
 
 def origins(streets: Path, every: int = 1) -> dict[str, list[Path]]:
-    """Photos by origin and label that trained no detector; `every`-th of each.
+    """Photos by origin and label that trained no detector; `every`-th of each. Empty where no photos lie.
 
     `clips` and `german works` show road work; `german`, `camvid`, `udacity` and `clip ends` do not.
     """
     found: dict[str, list[Path]] = {}
+    if not has_photos(streets):
+        return found
     for row in labelled_rows(streets, ""):
         works = row["label"] == "roadwork"
         folder = row["path"].split("/")[0]
@@ -86,7 +88,7 @@ def origins(streets: Path, every: int = 1) -> dict[str, list[Path]]:
 def measure_detector(
     detector: Detector, streets: Path, table: Path, held_out: int, track: Track, every: int = 1
 ) -> dict[str, Any]:
-    """All numbers of one detector.
+    """All numbers of one detector; without photos, those on rendered frames.
 
     Args:
         detector: a loaded detector.
@@ -96,13 +98,15 @@ def measure_detector(
         track: progress bar.
         every: take each n-th image of every set, to try it quickly.
     """
-    real = real_boxes(streets, table)
-    sets = {
-        "clips, by hand": (real["clips"], RATER_IOU),
-        "german, by hand": (real["german"], RATER_IOU),
-        "cone photos": (cone_boxes(streets), EXACT_IOU),
-        "rendered": (rendered_boxes(held_out), EXACT_IOU),
-    }
+    sets = {"rendered": (rendered_boxes(held_out), EXACT_IOU)}
+    if has_photos(streets):
+        real = real_boxes(streets, table)
+        sets = {
+            "clips, by hand": (real["clips"], RATER_IOU),
+            "german, by hand": (real["german"], RATER_IOU),
+            "cone photos": (cone_boxes(streets), EXACT_IOU),
+            **sets,
+        }
     boxes = {name: _judge(detector, labelled[::every], iou, track, name) for name, (labelled, iou) in sets.items()}
     scores: ImageScores = {}
     milliseconds: dict[str, float] = {}

@@ -16,7 +16,7 @@ from streetvision_core.training.detectors._augment import crop_view
 from streetvision_core.training.detectors._dense_train import export_dense, train_dense
 from streetvision_core.training.detectors._features import CROP_HEIGHT, CROP_WIDTH, Maps, Shard, write_shard
 from streetvision_core.training.detectors._mixture import Source
-from streetvision_core.training.detectors._photos import german_negatives, german_works
+from streetvision_core.training.detectors._photos import german_negatives, german_works, has_photos
 from streetvision_core.training.detectors._pool import fill_pool, read_pool
 from streetvision_core.training.detectors._recipe import FIRST_SEED, Recipe
 from streetvision_core.training.detectors._samples import Sample
@@ -32,18 +32,21 @@ _DENSE_SEED, _YOLO_SEED = 100_000, 20_000
 
 
 def fill_pools(streets: Path, cache: Path, recipe: Recipe, track: Track) -> None:
-    """Renders what is missing of the two pools of made images."""
-    made: dict[str, tuple[Source, int]] = {
-        "rendered": (mixture.rendered(), recipe.rendered),
-        "composed": (mixture.composed(streets), recipe.composed),
-    }
+    """Renders what is missing of the pools of made images; work zones on real scenes need the photos."""
+    made: dict[str, tuple[Source, int]] = {"rendered": (mixture.rendered(), recipe.rendered)}
+    if has_photos(streets):
+        made["composed"] = (mixture.composed(streets), recipe.composed)
+    else:
+        _log.warning("detectors.no_photos", folder=str(streets), trains_on="rendered frames alone")
     for name, (source, count) in made.items():
         seeds = range(FIRST_SEED[name], FIRST_SEED[name] + count)
         fill_pool(cache / "pools" / name, source, track(seeds, f"images: {name}"))
 
 
 def sources(streets: Path, cache: Path) -> dict[str, Source]:
-    """Every source of training crops, by name; the pools must be filled."""
+    """Every source of training crops, by name; the pools must be filled. Without photos, the rendered frames."""
+    if not has_photos(streets):
+        return {"rendered": read_pool(cache / "pools" / "rendered")}
     return {
         "composed": read_pool(cache / "pools" / "composed"),
         "rendered": read_pool(cache / "pools" / "rendered"),
@@ -119,8 +122,9 @@ def make_yolo(streets: Path, cache: Path, recipe: Recipe, track: Track, minutes:
 def yolo_batches(made: dict[str, Source], recipe: Recipe) -> Iterator[list[Sample]]:
     """Endless batches of square crops; no crop comes twice. Photos of road-works signs are not among them."""
     rng = np.random.default_rng(recipe.yolo.seed)
-    names = list(recipe.shares)
+    names = [name for name in recipe.shares if name in made]
     shares: npt.NDArray[np.float64] = np.array([recipe.shares[name] for name in names])
+    shares /= shares.sum()
     number = _YOLO_SEED
     while True:
         batch = []
