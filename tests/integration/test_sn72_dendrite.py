@@ -151,9 +151,6 @@ def settle(url):
         time.sleep(0.02)
 
 
-pytestmark = pytest.mark.xdist_group("bittensor")
-
-
 def test_valid__is_answered_and_the_synapse_is_whole(asked):
     case = asked.cases["valid"]
     assert (case["status"], case["message"], case["success"]) == (200, "Success", True)

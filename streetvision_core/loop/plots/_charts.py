@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from streetvision_core.cascade.clip import ClipVerdict
     from streetvision_core.compression.check import CompressionReport
     from streetvision_core.data.table import FeatureTable
-    from streetvision_core.loop.report.story import Change, Estimate
+    from streetvision_core.loop.report.fields import Estimate
+    from streetvision_core.loop.report.models import Change
     from streetvision_core.loop.report.week import WeekStory
     from streetvision_core.loop.tasks.mining import MinedDay
     from streetvision_core.mining.querylog import QueryRow

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from streetvision_core.loop.report.story import Comparison, Estimate
+from streetvision_core.loop.report.fields import Estimate
+from streetvision_core.loop.report.models import Comparison
 
 
 @dataclass(frozen=True, slots=True)

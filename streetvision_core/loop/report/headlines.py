@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from streetvision_core.loop.report.story import Change, DayStory, Missing
+from streetvision_core.loop.report.fields import Missing
+from streetvision_core.loop.report.models import Change
+from streetvision_core.loop.report.story import DayStory
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from streetvision_core.loop.report.story import Estimate, Missing
+from streetvision_core.loop.report.fields import Estimate, Missing
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 

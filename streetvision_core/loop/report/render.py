@@ -11,9 +11,11 @@ import structlog
 
 from streetvision_core.errors import ResultError
 from streetvision_core.loop.report.charts import Scale, comparison_scales, line, scale_for, spread
+from streetvision_core.loop.report.fields import Estimate
 from streetvision_core.loop.report.headlines import headline, verdict
+from streetvision_core.loop.report.models import Change
 from streetvision_core.loop.report.pages import render_page
-from streetvision_core.loop.report.story import Change, DayStory, Estimate
+from streetvision_core.loop.report.story import DayStory
 from streetvision_core.loop.report.week import WeekStory
 from streetvision_core.storage import atomic_write_json, atomic_write_text
 

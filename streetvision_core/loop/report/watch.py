@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
+from streetvision_core.loop.report.fields import STRICT, Count, Share
 
 
-@dataclass(frozen=True, slots=True, config=_CONFIG)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class ChallengePart:
     """The champion on a part of the challenge set.
 
@@ -30,7 +24,7 @@ class ChallengePart:
     accuracy: Share
 
 
-@dataclass(frozen=True, slots=True, config=_CONFIG)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class Challenge:
     """The fixed set that nothing was ever trained on.
 
@@ -65,7 +59,7 @@ class Challenge:
     warning: str = ""
 
 
-@dataclass(frozen=True, slots=True, config=_CONFIG)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class MemoryRow:
     """How much of one origin's base photos the serving version has forgotten.
 
@@ -86,7 +80,7 @@ class MemoryRow:
     forgotten: Share
 
 
-@dataclass(frozen=True, slots=True, config=_CONFIG)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class Memory:
     """Forgetting on the base set, by origin, the sum first.
 
@@ -103,7 +97,7 @@ class Memory:
     capped: Count = 0
 
 
-@dataclass(frozen=True, slots=True, config=_CONFIG)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class DriftRow:
     """One kind of drift.
 
@@ -126,7 +120,7 @@ class DriftRow:
     today: str = ""
 
 
-@dataclass(frozen=True, slots=True, config=_CONFIG)
+@dataclass(frozen=True, slots=True, config=STRICT)
 class Drift:
     """Whether the queries, the answers and their errors still look as they did.
 

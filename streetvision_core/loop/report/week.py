@@ -11,19 +11,11 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from streetvision_core.loop.report.fields import Count, Estimate, Missing, Plot
 from streetvision_core.loop.report.headlines import headline, verdict
-from streetvision_core.loop.report.story import (
-    Change,
-    Count,
-    DayStory,
-    Estimate,
-    Gate,
-    Hard,
-    Honesty,
-    Missing,
-    Plot,
-    Traffic,
-)
+from streetvision_core.loop.report.models import Change, Gate, Honesty
+from streetvision_core.loop.report.queries import Hard, Traffic
+from streetvision_core.loop.report.story import DayStory
 
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 

@@ -12,24 +12,20 @@ import numpy.typing as npt
 from streetvision_core.calibration.exits import NEVER_HIGH, NEVER_LOW
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.economics.chain_facts import FACTS
-from streetvision_core.loop.report.pictures import thumbnail
-from streetvision_core.loop.report.story import (
+from streetvision_core.loop.report.fields import Estimate
+from streetvision_core.loop.report.models import (
     Band,
     Bands,
     Change,
     Check,
     Comparison,
-    Estimate,
     Gate,
-    Hard,
-    HardPicture,
     Honesty,
-    Latency,
     RealPhotos,
     RealRow,
-    StageExits,
-    Traffic,
 )
+from streetvision_core.loop.report.pictures import thumbnail
+from streetvision_core.loop.report.queries import Hard, HardPicture, Latency, StageExits, Traffic
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.mining import MinedDay, picture
 from streetvision_core.loop.tasks.promotion import Contest

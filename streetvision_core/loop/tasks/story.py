@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from streetvision_core.loop.report.fields import Missing, Plot
 from streetvision_core.loop.report.pictures import png_of_figure
-from streetvision_core.loop.report.story import DayStory, Missing, Plot
+from streetvision_core.loop.report.story import DayStory
 from streetvision_core.loop.state import RunState
 from streetvision_core.loop.steps import StepResult
 from streetvision_core.loop.tasks.day import Day
@@ -21,7 +22,7 @@ SECTIONS = ("traffic", "hard", "change", "gate", "bands", "real", "challenge", "
 
 
 def tell(day: Day, section: str, content: Any) -> None:
-    """Keeps one section of the day's story, a dataclass of `loop.report.story`."""
+    """Keeps one section of the day's story, a dataclass of `loop.report`."""
     if section not in SECTIONS:
         raise KeyError(section)
     atomic_write_json(_folder(day) / f"{section}.json", TypeAdapter(type(content)).dump_python(content, mode="json"))

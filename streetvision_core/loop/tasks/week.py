@@ -6,9 +6,11 @@ import datetime as dt
 from collections.abc import Sequence
 
 from streetvision_core.data.table import FeatureTable
+from streetvision_core.loop.report.fields import Plot
 from streetvision_core.loop.report.pictures import png_of_figure
+from streetvision_core.loop.report.queries import Traffic
 from streetvision_core.loop.report.render import read_stories
-from streetvision_core.loop.report.story import DayStory, Plot, Traffic
+from streetvision_core.loop.report.story import DayStory
 from streetvision_core.loop.report.week import WeekStory, summarise_week
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.mining import MINED_FILE

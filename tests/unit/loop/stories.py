@@ -4,26 +4,21 @@ import datetime as dt
 
 import numpy as np
 
-from streetvision_core.loop.report.pictures import png_of_figure, thumbnail
-from streetvision_core.loop.report.story import (
+from streetvision_core.loop.report.fields import Estimate, Plot
+from streetvision_core.loop.report.models import (
     Band,
     Bands,
     Change,
     Check,
     Comparison,
-    DayStory,
-    Estimate,
     Gate,
-    Hard,
-    HardPicture,
     Honesty,
-    Latency,
-    Plot,
     RealPhotos,
     RealRow,
-    StageExits,
-    Traffic,
 )
+from streetvision_core.loop.report.pictures import png_of_figure, thumbnail
+from streetvision_core.loop.report.queries import Hard, HardPicture, Latency, StageExits, Traffic
+from streetvision_core.loop.report.story import DayStory
 from streetvision_core.loop.steps import StepResult
 
 DAY = dt.date(2026, 11, 23)

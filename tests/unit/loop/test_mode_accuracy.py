@@ -3,7 +3,7 @@ import datetime as dt
 from dataclasses import replace
 
 from streetvision_core.loop.plots import mode_accuracy
-from streetvision_core.loop.report.story import Traffic
+from streetvision_core.loop.report.queries import Traffic
 from streetvision_core.loop.tasks.week import _mode_plots
 from tests.unit.loop.stories import day_story
 

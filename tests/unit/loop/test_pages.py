@@ -8,20 +8,12 @@ import pytest
 
 from streetvision_core.loop.report import render
 from streetvision_core.loop.report.charts import Scale, comparison_scales, line, scale_for, spread
+from streetvision_core.loop.report.fields import Estimate, Missing
+from streetvision_core.loop.report.models import Change, Comparison, Gate, Honesty
 from streetvision_core.loop.report.notebook import notebook_page
 from streetvision_core.loop.report.pages import duration, milliseconds, moment, number, percent
-from streetvision_core.loop.report.story import (
-    Change,
-    Comparison,
-    DayStory,
-    Estimate,
-    Gate,
-    Hard,
-    HardPicture,
-    Honesty,
-    Missing,
-    Traffic,
-)
+from streetvision_core.loop.report.queries import Hard, HardPicture, Traffic
+from streetvision_core.loop.report.story import DayStory
 from streetvision_core.loop.report.week import WeekStory, summarise_week
 from streetvision_core.loop.result import MIME
 from streetvision_core.loop.steps import StepResult

@@ -4,8 +4,10 @@ import json
 import pytest
 
 from streetvision_core.errors import ResultError
+from streetvision_core.loop.report.fields import Missing
 from streetvision_core.loop.report.headlines import headline, verdict
-from streetvision_core.loop.report.story import DayStory, Missing, Traffic
+from streetvision_core.loop.report.queries import Traffic
+from streetvision_core.loop.report.story import DayStory
 from streetvision_core.loop.report.week import summarise_week
 from streetvision_core.loop.steps import StepResult
 

@@ -20,7 +20,7 @@ from streetvision_core.models.generator import ENDING, NEGATIVE, Request, SdxlGe
 from streetvision_core.models.prompts import with_mode
 from streetvision_core.types import Box, Frame
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("diffusers")]
+pytestmark = pytest.mark.slow
 RNG = np.random.default_rng(0)
 PHOTO = Frame.from_pixels(RNG.integers(0, 255, (72, 104, 3)).astype(np.uint8), "photo.jpg")
 

@@ -9,7 +9,7 @@ from streetvision_core.errors import ModelError
 from streetvision_core.models.concepts import PHRASES, GroundingDetector, Sam3Segmenter, _class_of
 from streetvision_core.types import DEVICE_CLASSES, Frame
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("transformers")]
+pytestmark = pytest.mark.slow
 FRAME = Frame.from_pixels(np.random.default_rng(0).integers(0, 255, (60, 90, 3)).astype(np.uint8), "a")
 
 

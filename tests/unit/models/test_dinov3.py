@@ -16,7 +16,6 @@ from streetvision_core.settings import load_settings
 from streetvision_core.types import Frame
 from tests.tiny_dinov3 import as_timm, save_timm, save_transformers
 
-pytestmark = pytest.mark.xdist_group("transformers")
 BASE = "timm/vit_base_patch16_dinov3.lvd1689m"
 FACEBOOK = "facebook/dinov3-vitb16-pretrain-lvd1689m"
 

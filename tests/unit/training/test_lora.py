@@ -15,7 +15,6 @@ from streetvision_core.training.lora import LoraSpec, _loss, train_lora
 from streetvision_core.types import Frame
 from tests.tiny_dinov3 import save_timm, save_transformers
 
-pytestmark = pytest.mark.xdist_group("transformers")
 BASES = {
     "timm": "timm/vit_base_patch16_dinov3.lvd1689m",
     "transformers": "facebook/dinov3-vitb16-pretrain-lvd1689m",

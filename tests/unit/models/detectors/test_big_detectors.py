@@ -16,8 +16,6 @@ from streetvision_core.types import DEVICE_CLASSES, Frame
 from tests.tiny_detectors import save_rfdetr, save_transformers_rfdetr, save_yolo
 from tests.unit.models.detectors.test_meaning import COCO
 
-pytestmark = pytest.mark.xdist_group("transformers")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
