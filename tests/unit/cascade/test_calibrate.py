@@ -3,13 +3,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
+from streetvision_core.calibration.columns import stage_columns
 from streetvision_core.cascade.calibrate import fit_cascade
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.cascade.engine import predict_table
 from streetvision_core.errors import CalibrationError, PreprocessMismatchError
 from streetvision_core.scoring.metrics import binary_metrics
-from streetvision_core.training.heads import train_heads
+from streetvision_core.training.heads import honest_logits, train_heads
 from streetvision_core.types import Split
 from tests.unit.cascade.toy_street import toy_settings, toy_table, with_evidence
 
@@ -24,12 +26,26 @@ def test_fit_cascade__every_stage_with_evidence_is_calibrated(toy):
     assert calibration.notes["rows_by_origin"].keys() == {"toyland", "elsewhere"}
 
 
+def plain_regression(table, toy):
+    """What scikit-learn makes of the columns that the detectors' fusion sees, for TEST: natives and old eras apart."""
+    _, _, head, _, settings = toy
+    logits, _ = honest_logits(table, head, settings.training, settings.seed)
+    columns, _ = stage_columns("detectors", logits, table.evidence)
+    test, native = table.in_split(Split.TEST), np.array(table.eras) == "native"
+    p = np.zeros(len(table))
+    for part in (native, ~native):
+        model = LogisticRegression(C=1e3, max_iter=1000).fit(columns[part & ~test], table.labels[part & ~test])
+        p[part] = model.predict_proba(columns[part])[:, 1]
+    return p[test]
+
+
 def test_fit_cascade__probabilities_are_calibrated_on_test(toy):
     table, _, head, calibration, _ = toy
     test = table.select(table.in_split(Split.TEST))
     decisions = predict_table(test, head, calibration, "certified")
-    metrics = binary_metrics(decisions.calibrated, test.labels)
-    assert metrics.ece < 0.1 and metrics.mcc > 0.7
+    metrics, reference = (binary_metrics(p, test.labels) for p in (decisions.calibrated, plain_regression(table, toy)))
+    assert metrics.ece < 0.1
+    assert metrics.mcc > reference.mcc - 0.02 and metrics.brier < reference.brier + 0.005
 
 
 def test_fit_cascade__stage_two_helps(toy):
@@ -84,8 +100,14 @@ def test_fit_cascade__tiny_calibrate_certifies_nothing_and_says_so(toy, per_clas
     assert all("independent rows needed" in band.reason for band in calibration.bands.values())
     decisions = predict_table(table, head, calibration, "certified")
     assert not decisions.certified.any() and ((decisions.p > 0) & (decisions.p < 1) & (decisions.p != 0.5)).all()
-    edge = 1 / (max(one["n"] for one in calibration.notes["stages"].values()) + 2)
-    assert decisions.calibrated.min() >= edge - 1e-9, "so few rows cannot prove more certainty"
+    logits = head.predict_logit(table.features)
+    for part in (calibration, calibration.small or calibration):
+        assert part.notes["stages"]["classifier"]["n"] <= 2 * per_class
+        for stage, calibrator in part.stages.items():
+            # TRAIN and SELECT rows that joined stage 2 (fewer than 5 groups of a class) count as well as CALIBRATE's.
+            edge = 1 / (part.notes["stages"][stage]["n"] + 2)
+            p = calibrator.predict(logits, table.evidence)
+            assert edge <= p.min() and p.max() <= 1 - edge, "so few rows cannot prove more certainty"
 
 
 def test_fit_cascade__one_class_in_calibrate_is_an_error(toy):
