@@ -88,8 +88,11 @@ def build_app(kind: str, home: Path) -> Any:
     answer = Answer(verdict, 640, 360, "native")
 
     class Instant:
-        def identity(self, image: Image) -> tuple[str, str]:
+        def identity(self, image: Image | None = None) -> tuple[str, str]:
             return "v1", "stub"
+
+        def reference(self, version: str) -> tuple[float, ...]:
+            return ()
 
         async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:
             return answer
