@@ -1,9 +1,9 @@
 """How long the data engine takes: 10,000 samples through mine, annotate and select; 1,000,000 through score and select.
 
 Run: python tests/perf/bench_engine.py [samples] [pool]; prints one JSON line last, writes docs/benchmarks/engine.json.
-Samples are small rendered-like images that go through every step but the frozen models, whose features and evidence are
-drawn at random: what a model costs per frame is measured elsewhere. Wall time means little on a busy machine: read
-`cpu_seconds` and `load_average` beside it.
+Samples are rendered scenes as JPEG that go through every step, decoding included, but the frozen models, whose features
+and evidence are drawn at random: what a model costs per frame is measured elsewhere. Wall time means little on a busy
+machine: read `cpu_seconds` and `load_average` beside it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
+from streetvision_core.data.scenes import render
 from streetvision_core.data.table import FeatureTable
+from streetvision_core.images.decode import decode_image, encode_jpeg
 from streetvision_core.mining.accept import Judge, queue
 from streetvision_core.mining.balance import balance_stream
 from streetvision_core.mining.drift import DriftState, input_distance, one_of_each
 from streetvision_core.mining.hardness import Probabilities, score, score_verdicts
 from streetvision_core.mining.labelmodel import as_matrix
 from streetvision_core.mining.modes import tag
+from streetvision_core.mining.seeds import FREE
 from streetvision_core.mining.select import select
 from streetvision_core.mining.sources import SOURCES, logged_answers
 from streetvision_core.models.evidence import (
@@ -39,6 +42,7 @@ from streetvision_core.storage import atomic_write_json
 from streetvision_core.types import Box, Split, Verdict
 
 DIM = 2560
+SCENES = 32
 POOL_DIM = 256
 """A million rows of 2,560 numbers are 10 GB; the engine reads such a pool projected to this width."""
 RESULT = Path(__file__).parents[2] / "docs" / "benchmarks" / "engine.json"
@@ -93,7 +97,7 @@ def ten_thousand(n: int, rng: np.random.Generator) -> tuple[dict[str, float], di
     """Mine, annotate, select, watch and balance n samples, step by step."""
     features, groups = drives(n, DIM, rng)
     answers, truth = verdicts(n, rng)
-    images = rng.integers(0, 255, (16, 360, 640, 3)).astype(np.uint8)
+    jpegs = [encode_jpeg(render(FREE[200_000 + i], width=640, height=360).frame.pixels) for i in range(SCENES)]
     clock, settings = Clock(), MiningSettings()
     with clock.step("mine: score"):
         scores = score_verdicts(answers)
@@ -101,9 +105,13 @@ def ten_thousand(n: int, rng: np.random.Generator) -> tuple[dict[str, float], di
     table = FeatureTable.build(
         features, backbone="b", preprocessing="p/1", groups=groups, evidence=evidence, labels=truth
     )
+    with clock.step("mine: decode"):
+        for i in range(n):
+            decode_image(jpegs[i % SCENES], "bench")
+    images = [decode_image(jpeg, "bench") for jpeg in jpegs]
     with clock.step("mine: failure modes"):
         for i, answer in enumerate(answers):
-            tag(images[i % 16], [box for e in answer.evidence for found in e.boxes.values() for box in found])
+            tag(images[i % SCENES], [box for e in answer.evidence for found in e.boxes.values() for box in found])
     with clock.step("annotate: label model and certificate"):
         said = as_matrix([logged_answers(v) for v in answers], SOURCES)
         half = n // 2

@@ -72,24 +72,26 @@ def mine(day: Day, *, demo: bool = True) -> MinedDay:
     `decisions.csv` are applied; a frame nobody knows the truth of is a proposal until it is decided.
     """
     rows = queries_of(day, demo=demo)
-    frames = [_frame(day, row) for row in rows]
-    table = _candidates(day, rows, frames)
+    table = _candidates(day, rows)
     scores = hardness.score(table, hardness.Probabilities.from_verdicts([row.verdict for row in rows]))
     settings = day.settings.mining
     chosen = select(table, scores, settings.budget, settings, seed=day.settings.seed, known=_known(day))
-    picked = [item.row for item in chosen.items]
-    labels, tags = _review(day, [rows[i] for i in picked], [frames[i] for i in picked], chosen)
+    picked = [rows[item.row] for item in chosen.items]
+    frames = [picture(day, row) for row in picked]
+    labels, tags = _review(day, picked, frames, chosen)
     mined = MinedDay(
         table=table,
         hardness=scores,
         chosen=chosen,
-        rows=tuple(rows[i] for i in picked),
+        rows=tuple(picked),
         labels=labels,
-        modes=tuple(_modes(rows[i], frames[i], tags.get(rows[i].name, frozenset())) for i in picked),
+        modes=tuple(
+            _modes(row, frame, tags.get(row.name, frozenset())) for row, frame in zip(picked, frames, strict=True)
+        ),
         answers=np.array([row.verdict.p_roadwork for row in rows], np.float64),
     )
     chosen.save(day.folder / "mined.json")
-    _keep(day, mined, [frames[i] for i in picked])
+    _keep(day, mined, frames)
     return mined
 
 
@@ -100,18 +102,16 @@ def load_mined(day: Day, *, demo: bool = True) -> MinedDay:
 
 def picture(day: Day, row: QueryRow) -> Frame:
     """The logged image of a query."""
-    return _frame(day, row)
-
-
-def _frame(day: Day, row: QueryRow) -> Frame:
     return decode_image(day.log.image(row.sha256), row.name, day.settings.decode)
 
 
-def _candidates(day: Day, rows: list[QueryRow], frames: list[Frame]) -> FeatureTable:
+def _candidates(day: Day, rows: list[QueryRow]) -> FeatureTable:
     models = day.models
     store = FeatureStore(day.feature_store)
+    images = (picture(day, row) for row in rows)  # one after another: ten thousand do not fit into memory
+    caption = "features of the day's queries"
     return FeatureTable.build(
-        store.features(frames, models.backbone, models.preprocessor, progress="features of the day's queries"),
+        store.features(images, models.backbone, models.preprocessor, total=len(rows), progress=caption),
         backbone=models.backbone.name,
         preprocessing=models.preprocessor.name,
         ids=[row.name for row in rows],
@@ -172,7 +172,7 @@ def _annotate(day: Day, rows: list[QueryRow], why: dict[str, str]) -> list[annot
 def _modes(row: QueryRow, frame: Frame, tags: frozenset[str]) -> tuple[FailureMode, ...]:
     """What the log, else the rules say, and what reviewers added."""
     boxes = [box for evidence in row.verdict.evidence for found in evidence.boxes.values() for box in found]
-    told = row.modes or tuple(sorted(tag(frame, boxes)))
+    told = row.modes or tuple(sorted(tag(frame, boxes, row.era)))
     return (*told, *(mode for mode in FAILURE_MODES if mode in tags and mode not in told))
 
 

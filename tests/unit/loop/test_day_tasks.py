@@ -14,12 +14,12 @@ from streetvision_core.data.starter import StarterPack
 from streetvision_core.errors import LeakError
 from streetvision_core.images.decode import decode_image
 from streetvision_core.loop import tasks
-from streetvision_core.loop.tasks import challenge, champion, queries, tables, training
+from streetvision_core.loop.tasks import challenge, champion, mining, queries, tables, training
 from streetvision_core.loop.tasks.annotation import QUEUE_FILE, WEAK_FILE
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.mining import stream
 from streetvision_core.mining.querylog import NewQuery
-from streetvision_core.types import Split
+from streetvision_core.types import Frame, Split
 from tests.unit.cascade.toy_street import toy_frame, toy_models, toy_settings, toy_table
 
 DAYS = [dt.date(2026, 11, 20 + i) for i in range(3)]
@@ -162,6 +162,13 @@ def test_weak_labels__later_days_learn_from_what_was_reviewed(world):
     with (day.folder / QUEUE_FILE).open() as file:
         sheet = list(csv.DictReader(file))
     assert len(sheet) == summaries[2]["queued"]
+
+
+@pytest.mark.parametrize(("era", "told"), [("native", ("night",)), ("letterbox-224", ())])
+def test_mined_modes__only_rules_that_hold_in_the_querys_era_speak(world, era, told):
+    _, mined, *_ = world[0]
+    black = Frame.from_pixels(np.zeros((90, 160, 3), np.uint8), "black")
+    assert mining._modes(replace(mined.rows[0], modes=(), era=era), black, frozenset()) == told
 
 
 def test_mined_rows__the_champions_mistakes_weigh_more(world):
