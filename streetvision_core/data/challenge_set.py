@@ -1,8 +1,8 @@
-"""The challenge set: fixed images that nothing was ever trained on, and a count of how often they were looked at.
+"""The challenge set: fixed images that nothing was ever trained on.
 
 The set is a list of images (`set.json`) whose digest is checked at each load; features are made from it, never kept as
 part of it, so that a new backbone faces the same images. `TrainedGroups` remembers every group that ever taught, also
-of days whose files are gone; `Looks` remembers what has been shown of the set.
+of days whose files are gone; what has been shown of the set is counted in `data.looks`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError, LeakError, ManifestError
-from streetvision_core.scoring.adaptive import deviation
 from streetvision_core.storage import atomic_write_json, atomic_write_text
 from streetvision_core.types import Era, FailureMode
 
@@ -220,66 +219,6 @@ class TrainedGroups:
         if new:
             self._digests |= new
             atomic_write_text(self.path, "\n".join(sorted(self._digests)) + "\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Something that was shown of the set.
-
-    Attributes:
-        at: when, ISO 8601.
-        version: the model that was measured.
-        what: what was shown, in words.
-        bits: how much it says, at most.
-        best: the ladder's best accuracy after it; None where the ladder was not asked.
-    """
-
-    at: str
-    version: str
-    what: str
-    bits: float
-    best: float | None = None
-
-
-class Looks:
-    """What has been shown of one set. Showing the same of the same version again adds nothing.
-
-    Args:
-        path: its file.
-        digest: the set's; looks at another set do not count.
-    """
-
-    def __init__(self, path: Path, digest: str) -> None:
-        self.path = path
-        stored: Mapping[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        self._others = {name: looks for name, looks in stored.items() if name != digest}
-        self._digest = digest
-        self.looks = [Look(**look) for look in stored.get(digest, [])]
-
-    @property
-    def bits(self) -> float:
-        """All that has been shown."""
-        return sum(look.bits for look in self.looks)
-
-    @property
-    def best(self) -> float | None:
-        """The ladder's best accuracy."""
-        return next((look.best for look in reversed(self.looks) if look.best is not None), None)
-
-    def seen(self, version: str, what: str) -> Look | None:
-        """The earlier look of the same kind at the same version."""
-        return next((look for look in self.looks if (look.version, look.what) == (version, what)), None)
-
-    def add(self, look: Look) -> None:
-        """Remembers a look, unless it repeats one."""
-        if self.seen(look.version, look.what) is None:
-            self.looks.append(replace(look, bits=round(look.bits, 3)))
-            stored = self._others | {self._digest: [asdict(one) for one in self.looks]}
-            atomic_write_json(self.path, stored)
-
-    def trust(self, groups: int, delta: float = 0.05) -> float:
-        """The largest error that figures chosen with all looks in mind can have; see `scoring.adaptive`."""
-        return deviation(self.bits, groups, delta)
 
 
 def _short(group: str) -> str:

@@ -41,7 +41,8 @@ class Challenge:
         bits: how much they say together.
         error_fresh: 95 % bound on the error of a figure from a set nobody has looked at.
         error_now: the bound after these looks, for whoever chose with them in mind.
-        warning: why the set should be trusted less; may be empty.
+        warning: that the set has been looked at too often; may be empty.
+        withheld: which parts are not shown, because the set is too small for them; may be empty.
     """
 
     sha256: str
@@ -57,6 +58,7 @@ class Challenge:
     error_fresh: Share
     error_now: Share
     warning: str = ""
+    withheld: str = ""
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

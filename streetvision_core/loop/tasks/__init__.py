@@ -5,7 +5,7 @@ from dataclasses import asdict as as_dict
 from streetvision_core.data.observe import boxes_of
 from streetvision_core.loop.tasks import sections
 from streetvision_core.loop.tasks.annotation import weak_summary
-from streetvision_core.loop.tasks.challenge import challenge_set, face_challenge
+from streetvision_core.loop.tasks.challenge import challenge_set
 from streetvision_core.loop.tasks.champion import ensure_champion, load_cascade
 from streetvision_core.loop.tasks.day import Day, open_day
 from streetvision_core.loop.tasks.drift import watch_drift
@@ -15,6 +15,7 @@ from streetvision_core.loop.tasks.evaluation import (
     evaluate_photos,
     evaluation_text,
 )
+from streetvision_core.loop.tasks.facing import face_challenge
 from streetvision_core.loop.tasks.memory import measure_memory
 from streetvision_core.loop.tasks.mining import load_mined, mine, picture
 from streetvision_core.loop.tasks.photos import classify_photos

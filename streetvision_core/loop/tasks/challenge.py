@@ -1,8 +1,7 @@
-"""The challenge set of a workspace: made once, checked at each run, faced by champions and challengers."""
+"""The challenge set of a workspace: made once, checked at each run; `facing` puts versions before it."""
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,13 +12,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.cascade.engine import predict_table
 from streetvision_core.data.challenge_set import (
     SET_FILE,
     ChallengeImage,
     ChallengeSet,
-    Look,
-    Looks,
     TrainedGroups,
     choose,
     load_challenge_set,
@@ -29,23 +25,16 @@ from streetvision_core.data.starter import load_starter
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError
 from streetvision_core.images.decode import decode_image, read_image
-from streetvision_core.loop.report.watch import Challenge, ChallengePart
-from streetvision_core.loop.tasks.champion import load_parts
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.tables import RENDERED, observe_queries
 from streetvision_core.mining.modes import tag
 from streetvision_core.mining.stream import challenge_stream
-from streetvision_core.registry.versions import ModelVersion
-from streetvision_core.scoring.adaptive import Ladder, deviation, rounded, shown_bits
 from streetvision_core.types import Split
 
 RENDERED_SHARE: Final = 1 / 8
 """Rendered challenge scenes for each held-out one; they stand in until a folder of photos is there."""
 _CANDIDATES_PER_IMAGE: Final = 3
 _BATCH: Final = 16
-_BREAKDOWN: Final = "accuracy by origin and failure mode"
-_LADDER: Final = "better than all before, or not"
-_GATE: Final = "the gate's decision on real TEST photos, some of which are in the set"
 
 
 def challenge_set(day: Day) -> tuple[ChallengeSet, FeatureTable]:
@@ -58,7 +47,7 @@ def challenge_set(day: Day) -> tuple[ChallengeSet, FeatureTable]:
         LeakError: something of it has taught.
         ManifestError: the set is not the one that was made.
     """
-    folder = _folder(day)
+    folder = challenge_folder(day)
     if not (folder / SET_FILE).exists():
         _make(day).save(folder)
     chosen = load_challenge_set(folder)
@@ -80,71 +69,6 @@ def remember_taught(day: Day, table: FeatureTable) -> None:
     trained = _trained(day)
     chosen.check_disjoint(trained, teaching, rows)
     trained.add(teaching.groups)
-
-
-def face_challenge(day: Day, champion: ModelVersion, challenger: ModelVersion) -> Challenge:
-    """Both versions before the challenge set; what is told of it is counted.
-
-    The champion's accuracy is told by origin and failure mode, once per version. Of the day's challenger only one thing
-    is told: whether it beats all before it by a step (the Ladder).
-    """
-    chosen, rows = challenge_set(day)
-    looks = Looks(_folder(day) / "looks.json", chosen.digest)
-    parts = _told(day, champion, chosen, rows, looks)
-    better = _ladder(day, challenger, rows, looks)
-    if any(image.source == "starter" for image in chosen.images):
-        looks.add(Look(_now(), challenger.name, _GATE, 1.0))
-    groups, limit = len(chosen.groups), day.settings.challenge.tolerance
-    error, fresh = looks.trust(groups), deviation(0.0, groups)
-    warning = ""
-    if error > limit:
-        warning = (
-            f"{looks.bits:.0f} bits have been shown of a set of {groups} groups: whoever chose with them in mind may "
-            f"be off by {error:.2f} (tolerated: {limit:g}). Trust new figures no further than that; collect a new set."
-        )
-    return Challenge(
-        sha256=chosen.digest,
-        images=len(chosen),
-        groups=groups,
-        champion=champion.name,
-        challenger=challenger.name,
-        parts=parts,
-        better_than_all_before=better,
-        step=day.settings.challenge.step,
-        looks=len(looks.looks),
-        bits=round(looks.bits, 1),
-        error_fresh=round(fresh, 3),
-        error_now=round(error, 3),
-        warning=warning,
-    )
-
-
-def _told(
-    day: Day, champion: ModelVersion, chosen: ChallengeSet, rows: FeatureTable, looks: Looks
-) -> tuple[ChallengePart, ...]:
-    right = _right(day, champion, rows)
-    parts = chosen.parts()
-    sizes = [len({rows.groups[i] for i in members}) for members in parts.values()]
-    looks.add(Look(_now(), champion.name, _BREAKDOWN, sum(shown_bits(n) for n in sizes)))
-    return tuple(
-        ChallengePart(name, len(members), n, rounded(float(right[members].mean()), n))
-        for (name, members), n in zip(parts.items(), sizes, strict=True)
-    )
-
-
-def _ladder(day: Day, challenger: ModelVersion, rows: FeatureTable, looks: Looks) -> bool:
-    earlier = looks.seen(challenger.name, _LADDER)
-    if earlier is not None:
-        return earlier.bits > 1.0
-    ladder = Ladder(day.settings.challenge.step, looks.best)
-    ladder, better, bits = ladder.climb(float(_right(day, challenger, rows).mean()))
-    looks.add(Look(_now(), challenger.name, _LADDER, bits, ladder.best))
-    return better
-
-
-def _right(day: Day, version: ModelVersion, rows: FeatureTable) -> npt.NDArray[np.bool_]:
-    says = predict_table(rows, *load_parts(day, version), day.settings.cascade.policy)
-    return np.asarray((says.p > 0.5) == (rows.labels == 1), np.bool_)
 
 
 def _make(day: Day) -> ChallengeSet:
@@ -199,7 +123,7 @@ def _native_test(table: FeatureTable) -> npt.NDArray[np.bool_]:
 
 def _rows(day: Day, chosen: ChallengeSet) -> FeatureTable:
     """The set's rows by this day's models, made once per make of models."""
-    path = _folder(day) / f"rows-{day.make}-{chosen.digest[:12]}.npz"
+    path = challenge_folder(day) / f"rows-{day.make}-{chosen.digest[:12]}.npz"
     if not path.exists():
         _observe(day, chosen).save(path)
     table = FeatureTable.load(path)
@@ -277,9 +201,6 @@ def _trained(day: Day) -> TrainedGroups:
     return trained
 
 
-def _folder(day: Day) -> Path:
+def challenge_folder(day: Day) -> Path:
+    """Where the set lies, beside what has been seen of it."""
     return day.workspace.data / "challenge"
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

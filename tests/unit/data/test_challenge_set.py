@@ -6,8 +6,6 @@ import pytest
 from streetvision_core.data.challenge_set import (
     ChallengeImage,
     ChallengeSet,
-    Look,
-    Looks,
     TrainedGroups,
     choose,
     load_challenge_set,
@@ -85,17 +83,3 @@ def test_choose__rare_modes_are_taken_first_and_groups_spread():
     assert len(chosen.groups) == 40
     assert choose([*plain, *rare], 40, seed=3) == chosen
     assert len(choose(plain[:5], 40)) == 5
-
-
-def test_looks__repeating_adds_nothing_and_another_set_starts_anew(tmp_path):
-    looks = Looks(tmp_path / "looks.json", "set-a")
-    looks.add(Look("t", "v1", "by mode", 12.0))
-    looks.add(Look("t", "v1", "by mode", 12.0))
-    looks.add(Look("t", "v2", "better?", 1.0, 0.9))
-    again = Looks(tmp_path / "looks.json", "set-a")
-    assert (len(again.looks), again.bits, again.best) == (2, 13.0, 0.9)
-    other = Looks(tmp_path / "looks.json", "set-b")
-    assert (other.bits, other.best) == (0, None)
-    other.add(Look("t", "v1", "by mode", 3.0))
-    assert Looks(tmp_path / "looks.json", "set-a").bits == 13.0
-    assert again.trust(100) > other.trust(100) > 0.1

@@ -1,8 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 
 from streetvision_core.errors import DataError
-from streetvision_core.scoring.adaptive import Ladder, deviation, rounded, shown_bits
+from streetvision_core.scoring.adaptive import Ladder, answer_bits, budget_bits, deviation, rounded, shown_bits
 
 
 def boosting_attack(rng, n, looks, told):
@@ -36,27 +38,41 @@ def test_deviation__bounds_what_an_adaptive_reader_of_full_figures_can_overfit()
 def test_ladder__gives_the_same_attacker_almost_nothing():
     rng, n, gaps, bits = np.random.default_rng(1), 200, [], 0.0
     for _ in range(100):
-        state = {"ladder": Ladder(0.05), "bits": 0.0}
+        state = {"ladder": Ladder(0.05), "yes": 0}
 
         def told(shown, state=state):
-            state["ladder"], better, shown_now = state["ladder"].climb(shown)
-            state["bits"] += shown_now
+            state["ladder"], better = state["ladder"].climb(shown)
+            state["yes"] += better
             return better
 
         gaps.append(boosting_attack(rng, n, 60, told) - 0.5)
-        bits = max(bits, state["bits"])
+        bits = max(bits, answer_bits(60, state["yes"]))
     full = [boosting_attack(rng, n, 60, lambda shown: shown > 0.5) - 0.5 for _ in range(100)]
     assert np.mean(gaps) < np.mean(full)
     assert bits < 60 * shown_bits(n) / 2
     assert np.mean(np.array(gaps) <= deviation(bits, n)) >= 0.95
 
 
+def test_answer_bits__a_code_whose_weights_sum_to_one_for_every_length():
+    for asked in (1, 2, 7, 30):
+        weights = [2.0 ** -answer_bits(asked, yes) * math.comb(asked, yes) for yes in range(asked + 1)]
+        assert 0.5 <= sum(weights) <= 1.0
+    assert answer_bits(0, 0) == 0.0
+    assert answer_bits(1000, 0) == 1.0, "a question always denied tells nothing more"
+    assert answer_bits(30, 1) < answer_bits(30, 3) < 30 + 3
+
+
+@pytest.mark.parametrize("n", [88, 300, 1000])
+def test_budget_bits__is_where_the_deviation_meets_the_tolerance(n):
+    assert deviation(budget_bits(0.25, n), n) == pytest.approx(0.25)
+    assert budget_bits(0.25, 10) == 0.0
+
+
 def test_ladder__climbs_by_a_step_or_stays():
-    ladder, better, bits = Ladder(0.02).climb(0.911)
+    ladder, better = Ladder(0.02).climb(0.911)
     assert (better, ladder.best) == (True, pytest.approx(0.90))
-    assert bits > 1
-    same, better, bits = ladder.climb(0.915)
-    assert (same, better, bits) == (ladder, False, 1.0)
+    same, better = ladder.climb(0.915)
+    assert (same, better) == (ladder, False)
     assert ladder.climb(0.921)[1]
 
 
