@@ -5,6 +5,7 @@ World axes: x right, y up, z forward, metres. Camera axes: x right, y down, z fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,6 +60,24 @@ class Camera:
         """Camera points [N, 3], all with z > 0, as pixels [N, 2]."""
         scale = self.focal / points[:, 2:3]
         return np.asarray(points[:, :2] * scale + self.center)
+
+    def project_polygons(self, points: Array, counts: Sequence[int]) -> list[Array]:
+        """Many world polygons at once: `points` holds one after the other, `counts` how many corners each has."""
+        if not counts:
+            return []
+        seen = self.to_camera(points)
+        depth = seen[:, 2].copy()
+        np.maximum(seen[:, 2], NEAR, out=seen[:, 2])
+        pixels = self.to_pixels(seen)
+        seen[:, 2] = depth
+        lengths = np.array(counts, np.intp)
+        stops = np.cumsum(lengths)
+        starts = stops - lengths
+        whole = (np.minimum.reduceat(depth, starts) >= NEAR).tolist()
+        return [
+            pixels[start:stop] if fits else self.cut_and_project(seen[start:stop])
+            for start, stop, fits in zip(starts.tolist(), stops.tolist(), whole, strict=True)
+        ]
 
     def project_polygon(self, points: Array) -> Array:
         """World polygon [N, 3] as pixels [M, 2], cut at the near plane; M = 0 when it lies behind."""

@@ -6,6 +6,7 @@ premultiplied RGBA pyramids, so a far sign is averaged and does not sparkle.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ FIRST_DEVICE: Final = 2
 
 _SHIFT: Final = 4
 _FAR: Final = 60_000.0
+_WORTH: Final = 0.75
+"""A texture is cut to what shows of it when that is at most this share of the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,15 @@ class Paint:
         ]
         return (out[0], out[1], out[2])
 
+    def over(self, texels: Pixels) -> Pixels:
+        """Premultiplied RGBA as the camera meets it, alpha as it was."""
+        matrix = np.zeros((4, 4), np.float32)
+        for channel in range(3):
+            matrix[channel, channel] = self.tint[channel] * self.clear
+            matrix[channel, 3] = self.haze[channel] * (1 - self.clear) / 255
+        matrix[3, 3] = 1.0
+        return np.asarray(cv2.convertScaleAbs(cv2.transform(texels.astype(np.float32), matrix)), np.uint8)
+
 
 class Texture:
     """A premultiplied RGBA pyramid."""
@@ -68,12 +80,39 @@ class Texture:
             levels.append(level)
         return tuple(levels)
 
-    def level_for(self, height: float, width: float) -> Pixels:
-        """The smallest level still as large as the target, in pixels."""
+    @cached_property
+    def trimmed(self) -> tuple[Cut, ...]:
+        """The levels without their clear borders."""
+        return tuple(_trim(level) for level in self.levels)
+
+    def number_for(self, height: float, width: float) -> int:
+        """The number of the smallest level still as large as the target, in pixels."""
         full = self.levels[0].shape
         ratio = min(full[0] / max(height, 1.0), full[1] / max(width, 1.0))
-        number = int(np.floor(np.log2(max(ratio, 1.0)) + 0.25))
-        return self.levels[min(number, len(self.levels) - 1)]
+        return min(int(math.log2(max(ratio, 1.0)) + 0.25), len(self.levels) - 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """The part of a picture that is not clear: its texels, and where they lie in the whole."""
+
+    texels: Pixels
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def _trim(level: Pixels) -> Cut:
+    height, width = level.shape[:2]
+    shown = level[..., 3] > 0
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    if not len(rows):
+        return Cut(level, 0, 0, width, height)
+    y, x = int(rows[0]), int(columns[0])
+    if (rows[-1] + 1 - y) * (columns[-1] + 1 - x) > _WORTH * height * width:
+        return Cut(level, 0, 0, width, height)
+    return Cut(np.ascontiguousarray(level[y : rows[-1] + 1, x : columns[-1] + 1]), x, y, width, height)
 
 
 class Canvas:
@@ -92,9 +131,9 @@ class Canvas:
         if ident:
             cv2.fillPoly(self.ids, [points], (ident,), cv2.LINE_8, _SHIFT)
 
-    def convex(self, points: npt.NDArray[np.int32], rgb: Array, ident: int) -> None:
+    def convex(self, points: npt.NDArray[np.int32], rgb: Sequence[float], ident: int) -> None:
         """Fills a convex polygon of `fixed` corners: the fast way for the faces of solids."""
-        cv2.fillConvexPoly(self.rgb, points, rgb.tolist(), cv2.LINE_8, _SHIFT)
+        cv2.fillConvexPoly(self.rgb, points, rgb, cv2.LINE_8, _SHIFT)
         if ident:
             cv2.fillConvexPoly(self.ids, points, (ident,), cv2.LINE_8, _SHIFT)
 
@@ -107,55 +146,68 @@ class Canvas:
     def sprite(self, texture: Texture, box: tuple[float, float, float, float], paint: Paint, ident: int) -> None:
         """Stands an upright texture into the pixel box (x0, y0, x1, y1)."""
         x0, y0, x1, y1 = box
-        level = texture.level_for(y1 - y0, x1 - x0)
-        height, width = level.shape[:2]
-        matrix = np.array([[(x1 - x0) / width, 0.0, x0], [0.0, (y1 - y0) / height, y0], [0.0, 0.0, 1.0]])
-        self._warp(level, matrix, (x0, y0, x1, y1), paint, ident)
+        cut = texture.trimmed[texture.number_for(y1 - y0, x1 - x0)]
+        across, down = (x1 - x0) / cut.width, (y1 - y0) / cut.height
+        x0, y0 = x0 + cut.x * across, y0 + cut.y * down
+        rows, columns = cut.texels.shape[:2]
+        # a texel shines half its size beyond its edge
+        region = self._region(
+            max(box[0], x0 - across / 2),
+            max(box[1], y0 - down / 2),
+            min(box[2], x0 + (columns + 0.5) * across),
+            min(box[3], y0 + (rows + 0.5) * down),
+        )
+        if region is None:
+            return
+        left, top = region[:2]
+        # texel and pixel centres lie half a unit inside their corners
+        shift = (across / 2 + x0 - left - 0.5, down / 2 + y0 - top - 0.5)
+        matrix = np.array([[across, 0.0, shift[0]], [0.0, down, shift[1]]])
+        self._lay(cut.texels, matrix, region, paint, ident)
 
     def quad(self, texture: Texture, corners: Array, paint: Paint, ident: int) -> None:
         """Pins a texture's corners (upper left, upper right, lower right, lower left) to pixels [4, 2]."""
-        sides = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
-        level = texture.level_for(max(sides[1], sides[3]), max(sides[0], sides[2]))
-        height, width = level.shape[:2]
-        source = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-        matrix = np.asarray(cv2.getPerspectiveTransform(source, corners.astype(np.float32)), np.float64)
-        low, high = corners.min(axis=0), corners.max(axis=0)
-        self._warp(level, matrix, (low[0], low[1], high[0], high[1]), paint, ident)
-
-    def _warp(
-        self, level: Pixels, matrix: Array, box: tuple[float, float, float, float], paint: Paint, ident: int
-    ) -> None:
-        height, width = self.ids.shape
-        x0, y0 = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
-        x1, y1 = min(width, int(np.ceil(box[2])) + 1), min(height, int(np.ceil(box[3])) + 1)
-        if x1 <= x0 or y1 <= y0:
+        (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners.tolist()
+        region = self._region(min(ax, bx, cx, dx), min(ay, by, cy, dy), max(ax, bx, cx, dx), max(ay, by, cy, dy))
+        if region is None:
             return
-        # texel and pixel centres lie half a unit inside their corners
-        shift = np.array([[1.0, 0.0, -x0 - 0.5], [0.0, 1.0, -y0 - 0.5], [0.0, 0.0, 1.0]])
-        half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
-        placed = shift @ matrix @ half
-        size = (x1 - x0, y1 - y0)
-        if abs(placed[2, 0]) + abs(placed[2, 1]) < 1e-9:
-            seen = cv2.warpAffine(level, placed[:2] / placed[2, 2], size, flags=cv2.INTER_LINEAR)
-        else:
-            seen = cv2.warpPerspective(level, placed, size, flags=cv2.INTER_LINEAR)
-        self.blend(np.asarray(seen, np.uint8), x0, y0, paint, ident)
+        wide = max(math.hypot(bx - ax, by - ay), math.hypot(dx - cx, dy - cy))
+        high = max(math.hypot(cx - bx, cy - by), math.hypot(ax - dx, ay - dy))
+        level = texture.levels[texture.number_for(high, wide)]
+        height, width = level.shape[:2]
+        left, top = region[0] + 0.5, region[1] + 0.5
+        w, h = width - 0.5, height - 0.5
+        source = np.array([[-0.5, -0.5], [w, -0.5], [w, h], [-0.5, h]], np.float32)
+        target = np.array(
+            [[ax - left, ay - top], [bx - left, by - top], [cx - left, cy - top], [dx - left, dy - top]], np.float32
+        )
+        self._lay(level, np.asarray(cv2.getPerspectiveTransform(source, target)), region, paint, ident)
 
-    def blend(self, seen: Pixels, x0: int, y0: int, paint: Paint, ident: int) -> None:
-        """Lays premultiplied RGBA over the canvas at (x0, y0)."""
-        height, width = seen.shape[:2]
-        matrix = np.zeros((3, 4))
-        for channel in range(3):
-            matrix[channel, channel] = paint.tint[channel] * paint.clear
-            matrix[channel, 3] = paint.haze[channel] * (1 - paint.clear) / 255
-        target = self.rgb[y0 : y0 + height, x0 : x0 + width]
-        alpha = seen[..., 3]
-        lit = cv2.transform(seen, matrix)
-        rest = cv2.merge([255 - alpha] * 3)
-        cv2.add(cv2.multiply(target, rest, scale=1 / 255), lit, dst=lit)
-        target[...] = lit
+    def _region(self, x0: float, y0: float, x1: float, y1: float) -> tuple[int, int, int, int] | None:
+        """The pixels (left, top, width, height) of the canvas that a box touches."""
+        height, width = self.ids.shape
+        left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
+        right, bottom = min(width, math.ceil(x1) + 1), min(height, math.ceil(y1) + 1)
+        return (left, top, right - left, bottom - top) if right > left and bottom > top else None
+
+    def _lay(self, level: Pixels, matrix: Array, region: tuple[int, int, int, int], paint: Paint, ident: int) -> None:
+        """Warps premultiplied RGBA by a [2, 3] or [3, 3] matrix into a region and lays it over the canvas."""
+        left, top, width, height = region
+        # light is laid on before or after the warp, wherever there is less to lay it on
+        before = level.shape[0] * level.shape[1] < width * height
+        if before:
+            level = paint.over(level)
+        warp = cv2.warpAffine if len(matrix) == 2 else cv2.warpPerspective
+        seen = np.asarray(warp(level, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
+        if not before:
+            seen = paint.over(seen)
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        target = self.rgb[rows, columns]
+        rest = cv2.bitwise_not(seen[..., 3])
+        kept = cv2.multiply(target, cv2.merge([rest, rest, rest]), scale=1 / 255)
+        target[...] = cv2.add(kept, cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), dst=kept)
         if ident:
-            self.ids[y0 : y0 + height, x0 : x0 + width][alpha > 127] = ident
+            np.copyto(self.ids[rows, columns], ident, where=rest < 128)
 
 
 def fixed(points: Array) -> npt.NDArray[np.int32]:

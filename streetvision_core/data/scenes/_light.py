@@ -55,32 +55,41 @@ class Light:
         """Share of light that crosses the haze."""
         return float(np.exp(-self.density * meters))
 
-    def shade(self, normals: Array, position: Array, eye: Array, retro: float = 0.0) -> Array:
-        """RGB factors [N, 3] of surfaces with unit normals [N, 3] at `position` seen from `eye`."""
+    def shade(self, normals: Array, position: Array, eye: Array, retro: Array | float = 0.0) -> Array:
+        """RGB factors [N, 3] of surfaces with unit normals [N, 3], seen from `eye`.
+
+        Args:
+            normals: unit vectors [N, 3], world axes.
+            position: where the surfaces are, one point [3] or a point each [N, 3].
+            eye: where the camera is [3].
+            retro: how strongly they throw headlights back, one number or one each [N].
+        """
         up = normals[:, 1:2]
         out = self.ambient * (0.8 + 0.2 * up) + self.sun * np.clip(normals @ self.to_sun, 0, None)[:, None]
         if self.night:
             out = out + self._lamplight(position, eye, retro)
         return np.asarray(out)
 
-    def _lamplight(self, position: Array, eye: Array, retro: float) -> Array:
+    def _lamplight(self, position: Array, eye: Array, retro: Array | float) -> Array:
         away = position - eye
-        meters = float(np.hypot(away[0], away[2])) + 1.0
-        sideways = abs(away[0]) / meters
+        meters = np.hypot(away[..., 0], away[..., 2]) + 1.0
+        sideways = abs(away[..., 0]) / meters
         beam = np.exp(-((sideways / 0.45) ** 2)) / (1 + (meters / 16) ** 2)
-        bright = np.array([0.95, 0.9, 0.8]) * (0.75 * beam + retro * 1.2 * np.exp(-meters / 70) * np.exp(-sideways))
+        strength = 0.75 * beam + retro * 1.2 * np.exp(-meters / 70) * np.exp(-sideways)
+        bright = np.array([0.95, 0.9, 0.8]) * strength[..., None]
         if len(self.lamps):
-            near = ((self.lamps[:, [0, 2]] - position[[0, 2]]) ** 2).sum(axis=1)
-            bright = bright + np.array([1.0, 0.78, 0.5]) * 0.4 * float((1 / (1 + near / 60)).sum())
+            near = ((self.lamps[:, [0, 2]] - position[..., None, [0, 2]]) ** 2).sum(axis=-1)
+            bright = bright + np.array([1.0, 0.78, 0.5]) * 0.4 * (1 / (1 + near / 60)).sum(axis=-1)[..., None]
         return np.asarray(bright)
 
-    def paint(self, position: Array, eye: Array, retro: float = 0.0) -> Paint:
-        """The paint of an upright thing without a single normal (a tree, a cone, a person)."""
-        away = eye - position
-        meters = float(np.sqrt((away * away).sum()))
-        normal = away / (meters + 1e-6) * 0.7 + self.to_sun * 0.3
-        tint = self.shade(normal[None] / np.linalg.norm(normal), position, eye, retro)[0]
-        return self.as_paint(tint, meters)
+    def paints(self, positions: Array, eye: Array, retro: Array) -> list[Paint]:
+        """The paints of upright things at [N, 3] without a single normal (trees, cones, people)."""
+        away = eye - positions
+        meters = np.sqrt((away * away).sum(axis=1, keepdims=True))
+        normals = away / (meters + 1e-6) * 0.7 + self.to_sun * 0.3
+        normals /= np.sqrt((normals * normals).sum(axis=1, keepdims=True))
+        tints = self.shade(normals, positions, eye, retro)
+        return [self.as_paint(tint, far) for tint, far in zip(tints, meters[:, 0].tolist(), strict=True)]
 
     def as_paint(self, tint: Array, meters: float) -> Paint:
         """A paint of given factors at a given distance."""

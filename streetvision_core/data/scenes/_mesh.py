@@ -1,4 +1,4 @@
-"""Solid things: convex parts with flat or textured faces, shaded by the sun and painted back to front.
+"""Solid things: convex parts with flat or textured faces.
 
 Object axes: x right, y up, z along the object's heading, metres, origin on the ground below the middle.
 """
@@ -11,15 +11,18 @@ from typing import Final
 
 import numpy as np
 
-from streetvision_core.data.scenes._camera import NEAR, Array, Camera
-from streetvision_core.data.scenes._canvas import Canvas, Paint, Texture, fixed
-from streetvision_core.data.scenes._light import Light
+from streetvision_core.data.scenes._camera import Array
+from streetvision_core.data.scenes._canvas import Texture
 
 Color = tuple[float, float, float]
-
-_SPECK: Final = 2.0
-"""Canvas pixels below which a detail on a face is left out."""
 Rect = tuple[float, float, float, float]
+
+FACE: Final = np.dtype(
+    [("middle", float, 3), ("part", float, 3), ("normal", float, 3), ("color", float, 3), ("emit", float),
+     ("detail", float), ("plain", bool), ("retro", bool)]
+)  # fmt: skip
+"""Middle of the face and of its part, outer normal, RGB, own light, size in metres if it is a detail on another face
+(else infinite), whether it is a quadrilateral of one colour, whether it throws headlights back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,26 +134,38 @@ class MeshBuilder:
 
 
 class Mesh:
-    """A solid thing that can paint itself."""
+    """A solid thing.
+
+    Attributes:
+        vertices: corners of all faces, object axes [V, 3], metres.
+        faces: the polygons.
+        low: lowest corner of its box.
+        high: highest corner of its box.
+        table: what painting asks of every face, one `FACE` record each.
+        rings: the first four corners of every face [F, 4].
+    """
 
     def __init__(self, vertices: Array, faces: tuple[Face, ...], parts: int) -> None:
         self.vertices = vertices
         self.faces = faces
         self.low, self.high = vertices.min(axis=0), vertices.max(axis=0)
-        owners = np.array([face.part for face in faces])
+        part_of = np.array([face.part for face in faces])
         middles = np.array([vertices[list(face.corners)].mean(axis=0) for face in faces])
-        self._part_of = owners
-        self._part_middles = np.array([middles[owners == part].mean(axis=0) for part in range(parts)])
-        self._middles = middles
-        self._normals = self._outer_normals()
-        self._colors = np.array([face.color for face in faces], float)
-        self._emit = np.array([face.emit for face in faces])[:, None]
-        self._detail = np.array(
-            [np.ptp(vertices[list(f.corners)], axis=0).max() if f.owner != n else np.inf for n, f in enumerate(faces)]
-        )
-        self._corners = [np.array(face.corners) for face in faces]
+        part_middles = np.array([middles[part_of == part].mean(axis=0) for part in range(parts)])
+        self.table = np.zeros(len(faces), FACE)
+        self.table["middle"] = middles
+        self.table["part"] = part_middles[part_of]
+        self.table["normal"] = self._outer_normals(middles, part_middles)
+        self.table["color"] = [face.color for face in faces]
+        self.table["emit"] = [face.emit for face in faces]
+        self.table["detail"] = [
+            np.ptp(vertices[list(f.corners)], axis=0).max() if f.owner != n else np.inf for n, f in enumerate(faces)
+        ]
+        self.table["plain"] = [face.texture is None and len(face.corners) == 4 for face in faces]
+        self.table["retro"] = [face.retro > 0 for face in faces]
+        self.rings = np.array([(*face.corners, face.corners[-1])[:4] for face in faces])
 
-    def _outer_normals(self) -> Array:
+    def _outer_normals(self, middles: Array, part_middles: Array) -> Array:
         normals = np.zeros((len(self.faces), 3))
         for number, face in enumerate(self.faces):
             if face.owner != number:
@@ -158,55 +173,10 @@ class Mesh:
                 continue
             a, b, c = self.vertices[list(face.corners[:3])]
             normal = np.cross(b - a, c - a)
-            if normal @ (self._middles[number] - self._part_middles[face.part]) < 0:
+            if normal @ (middles[number] - part_middles[face.part]) < 0:
                 normal = -normal
             normals[number] = normal / (np.linalg.norm(normal) + 1e-12)
         return normals
-
-    def paint(self, canvas: Canvas, camera: Camera, light: Light, position: Array, heading: float, ident: int) -> None:
-        """Paints the mesh standing at `position`, turned right by `heading` radians."""
-        cos, sin = np.cos(heading), np.sin(heading)
-        turn = np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]])
-        seen = camera.to_camera(self.vertices @ turn + position)
-        if seen[:, 2].max() < NEAR:
-            return
-        eye = (camera.position - position) @ turn.T
-        meters = float(np.linalg.norm(eye))
-        visible = ((eye - self._middles) * self._normals).sum(axis=1) > 0
-        visible &= self._detail * camera.focal > _SPECK * meters
-        numbers = np.flatnonzero(visible)
-        away = ((self._part_middles - eye) ** 2).sum(axis=1)[self._part_of[numbers]]
-        order = numbers[np.lexsort((numbers, -away))]
-        shade = light.shade(self._normals @ turn, position, camera.position)
-        tint = np.maximum(shade, self._emit)
-        clear = light.clear(meters)
-        colors = np.minimum(self._colors * tint * clear + light.haze * (1 - clear), 255.0)
-        pixels = camera.to_pixels(seen) if seen[:, 2].min() >= NEAR else None
-        points = None if pixels is None else fixed(pixels)
-        for number in order:
-            ring, face = self._corners[number], self.faces[number]
-            plain = face.texture is None and not (face.retro and light.night)
-            if plain and points is not None:
-                canvas.convex(points[ring], colors[number], ident)
-                continue
-            corners = camera.cut_and_project(seen[ring]) if pixels is None else pixels[ring]
-            if plain:
-                canvas.polygon(corners, colors[number], ident)
-                continue
-            glow = self._tint(face, tint[number], light, position, camera.position)
-            _paint_face(canvas, face, corners, light.as_paint(glow, meters), ident)
-
-    def _tint(self, face: Face, tint: Array, light: Light, position: Array, eye: Array) -> Array:
-        if face.retro and light.night:
-            return np.asarray(light.shade(np.array([[0.0, 0.0, -1.0]]), position, eye, face.retro)[0])
-        return tint
-
-
-def _paint_face(canvas: Canvas, face: Face, corners: Array, paint: Paint, ident: int) -> None:
-    if face.texture is None:
-        canvas.polygon(corners, paint.color(face.color), ident)
-    elif len(corners) == 4:
-        canvas.quad(face.texture, corners, paint, ident)
 
 
 class Billboard:
@@ -217,17 +187,6 @@ class Billboard:
         self.retro = retro
         self.low = np.array([-width_m / 2, 0.0, -width_m / 4])
         self.high = np.array([width_m / 2, height_m, width_m / 4])
-
-    def paint(self, canvas: Canvas, camera: Camera, light: Light, position: Array, heading: float, ident: int) -> None:
-        """Paints the picture standing at `position`; `heading` is without effect."""
-        foot = camera.to_camera(position[None])[0]
-        if foot[2] < NEAR:
-            return
-        u, v = camera.to_pixels(foot[None])[0]
-        scale = camera.focal / foot[2]
-        half, height = self.high[0] * scale, self.high[1] * scale
-        paint = light.paint(position, camera.position, self.retro)
-        canvas.sprite(self.texture, (u - half, v - height, u + half, v), paint, ident)
 
 
 Shape = Mesh | Billboard

@@ -14,6 +14,7 @@ from streetvision_core.data.scenes._canvas import FIRST_DEVICE, NOTHING, SCENERY
 from streetvision_core.data.scenes._ground import paint_ground
 from streetvision_core.data.scenes._light import Light
 from streetvision_core.data.scenes._mesh import Billboard
+from streetvision_core.data.scenes._paint import Painter
 from streetvision_core.data.scenes._relight import cast_shadows, light_ground
 from streetvision_core.data.scenes._road import Road
 from streetvision_core.data.scenes._sky import paint_horizon, paint_sky
@@ -154,12 +155,19 @@ def paint_items(canvas: Canvas, camera: Camera, light: Light, placed: list[Place
     devices: list[Painted] = []
     # before the first device nothing can be covered, and only a wet road asks where scenery is
     scenery = SCENERY if light.wet else NOTHING
-    for entry in placed:
+    painter = Painter(
+        [entry.item.shape for entry in placed],
+        np.array([entry.position for entry in placed]).reshape(-1, 3),
+        np.array([entry.heading for entry in placed]),
+        camera,
+        light,
+    )
+    for number, entry in enumerate(placed):
         label = entry.item.label
         if label is not None:
             scenery = SCENERY
         ident = scenery if label is None else FIRST_DEVICE + len(devices)
-        entry.item.shape.paint(canvas, camera, light, entry.position, entry.heading, ident)
+        painter.paint(canvas, number, ident)
         if label is not None:
             devices.append(_note(canvas, camera, entry, ident))
     return devices

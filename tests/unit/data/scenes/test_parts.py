@@ -10,6 +10,7 @@ from streetvision_core.data.scenes._canvas import Canvas, Paint, Texture
 from streetvision_core.data.scenes._frame import device_modes
 from streetvision_core.data.scenes._light import draw_light, light_modes
 from streetvision_core.data.scenes._mesh import MeshBuilder
+from streetvision_core.data.scenes._paint import Painter
 from streetvision_core.data.scenes._view import Sighting
 from streetvision_core.types import Box
 
@@ -77,7 +78,7 @@ def test_mesh__hides_the_far_sides_and_shades_by_the_sun():
     mesh = builder.build()
     canvas = Canvas(np.zeros((540, 960, 3), np.uint8))
     light = draw_light(np.random.default_rng(0), [])
-    mesh.paint(canvas, camera(), light, np.array([0.0, 0.0, 10.0]), 0.0, 7)
+    Painter([mesh], np.array([[0.0, 0.0, 10.0]]), np.zeros(1), camera(), light).paint(canvas, 0, 7)
     rows, columns = np.nonzero(canvas.ids == 7)
     assert columns.min() == pytest.approx(480 - 750 / 9, abs=2) and rows.max() == pytest.approx(
         270 + 1.4 * 750 / 9, abs=2
