@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.errors import MissingExtraError, ModelError
-from streetvision_core.models.backbone import open_session
+from streetvision_core.models.session import open_session
 
 Runtime = Literal["onnxruntime", "openvino"]
 Run = Callable[[npt.NDArray[Any]], list[npt.NDArray[np.float32]]]
@@ -39,7 +39,7 @@ def open_runtime(path: Path, runtime: Runtime, threads: int = 2) -> Run:
 
 
 def _onnxruntime(path: Path, threads: int) -> Run:
-    session = open_session(path, threads)
+    session = open_session(path, path.name, threads)
     name = session.get_inputs()[0].name
     return lambda x: [np.asarray(y) for y in session.run(None, {name: x})]
 

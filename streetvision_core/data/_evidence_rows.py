@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from streetvision_core.models.evidence import (
     widen,
 )
 from streetvision_core.models.factory import ModelSet
+from streetvision_core.models.session import each
 from streetvision_core.types import Box, Frame
 
 Row = npt.NDArray[np.float32]
@@ -48,6 +50,7 @@ class EvidenceMaker:
         self._vlm = models.vlm
         self._ocr = models.ocr
         self._min_width = ocr_min_width_pixels
+        self._threads: int = getattr(models.backbone, "threads", 1)
         names = [f"{d.name}@{d.version}" for d in self._detectors]
         names += [f"vlm:{self._vlm.name}"] if self._vlm is not None else []
         self.make = "|".join(["evidence", _VERSION, *names, self._ocr.name if self._ocr else "no-ocr", "boxes"])
@@ -59,12 +62,17 @@ class EvidenceMaker:
             frame: the image.
             store: the feature store.
         """
-        known = store.get([frame.sha256], self.make).get(frame.sha256)
-        if known is not None:
-            return widen(known)
-        made = self._run(frame)
-        store.put([frame.sha256], self.make, made[None])
-        return made
+        return self.rows([frame], store)[0]
+
+    def rows(self, frames: Sequence[Frame], store: FeatureStore) -> list[Row]:
+        """Evidence of several frames, like `row`; those that are not stored run side by side, then are stored."""
+        known = store.get([frame.sha256 for frame in frames], self.make)
+        new = {frame.sha256: frame for frame in frames if frame.sha256 not in known}
+        if new:
+            made = each(self._run, new.values(), self._threads)
+            store.put(list(new), self.make, np.stack(made))
+            known |= dict(zip(new, made, strict=True))
+        return [widen(known[frame.sha256]) for frame in frames]
 
     def _run(self, frame: Frame) -> Row:
         boxes = {detector.name: detector.detect([frame])[0] for detector in self._detectors}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from streetvision_core.data._evidence_rows import EvidenceMaker, no_evidence
 from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.models.factory import ModelSet
 from streetvision_core.types import Box, Frame
+
+_BATCH: Final = 16
 
 
 def boxes_of(frame: Frame, models: ModelSet) -> dict[str, tuple[Box, ...]]:
@@ -43,6 +46,7 @@ def observe(
 
     kept, maker = FeatureStore(store), EvidenceMaker(models, ocr_min_width_pixels)
     features = kept.features(frames, models.backbone, models.preprocessor, progress=progress)
-    shown = track(frames, description=f"{progress}: evidence", disable=progress is None)
-    evidence = [maker.row(frame, kept) for frame in shown]
+    starts = range(0, len(frames), _BATCH)
+    shown = track(starts, description=f"{progress}: evidence", disable=progress is None)
+    evidence = [row for start in shown for row in maker.rows(frames[start : start + _BATCH], kept)]
     return features, np.stack(evidence) if evidence else no_evidence()[None][:0]

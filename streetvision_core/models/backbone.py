@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ import structlog
 
 from streetvision_core.errors import ModelError
 from streetvision_core.models import _lite2
+from streetvision_core.models.session import Session
 from streetvision_core.settings import Settings, load_settings
 from streetvision_core.storage import atomic_write_bytes, atomic_write_json, file_sha256
 
@@ -59,7 +60,8 @@ class OnnxBackbone:
 
     def __init__(self, name: str, path: Path, threads: int = 2) -> None:
         self.name = name
-        self._session = open_session(path, threads)
+        self.threads = threads
+        self._session = Session(path, path.name, threads)
         shapes = {output.name: output.shape for output in self._session.get_outputs()}
         self.dim = int(shapes["embedding"][1])
         self.map_channels: Mapping[int, int] = {s: int(shapes[f"map_{s}"][1]) for s in _lite2.MAP_STRIDES}
@@ -100,32 +102,7 @@ class OnnxBackbone:
 
         options = ort.RunOptions()
         options.only_execute_path_to_fetches = True
-        made: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), {"images": images}, options)
-        return made
-
-
-def open_session(path: Path, threads: int) -> Any:
-    """An ONNX Runtime CPU session that leaves the cores alone between calls.
-
-    Raises:
-        ModelError: the file cannot be loaded.
-    """
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises its own classes, which share only this base
-        raise ModelError(
-            got=f"{path.name}: {error}",
-            allowed="an ONNX model that this ONNX Runtime can load",
-            action=f"remove {path} and run again",
-            path=str(path),
-        ) from error
+        return self._session.run(outputs, {"images": images}, options)
 
 
 def load_backbone(name: str, threads: int = 2, cache: Path | None = None) -> OnnxBackbone:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from streetvision_core.errors import ModelError
 from streetvision_core.images.preprocess import Preprocessor
 from streetvision_core.models.backbone import Backbone
+from streetvision_core.models.session import each
 from streetvision_core.types import Frame
 
 Rows = npt.NDArray[np.float32]
@@ -67,7 +68,11 @@ def extract(frames: Sequence[Frame], backbone: Backbone, preprocessor: Preproces
             allowed=", ".join(GLOBAL_AND_MAX),
             action="set models.preprocessing to one of them",
         )
-    rows = [global_and_max(backbone.embed(preprocessor.views(frame.pixels))) for frame in frames]
+
+    def row(frame: Frame) -> Rows:
+        return global_and_max(backbone.embed(preprocessor.views(frame.pixels)))
+
+    rows = each(row, frames, getattr(backbone, "threads", 1))
     return np.stack(rows) if rows else np.zeros((0, feature_dim(backbone)), np.float32)
 
 

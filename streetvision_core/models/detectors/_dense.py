@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import cv2
 import numpy as np
@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from streetvision_core.models.backbone import load_backbone
 from streetvision_core.models.detectors._nms import MIN_SCORE, select_boxes
-from streetvision_core.models.detectors._weights import WEIGHTS_FOLDER, open_session, read_card, read_weights
+from streetvision_core.models.detectors._weights import WEIGHTS_FOLDER, read_card, read_weights
+from streetvision_core.models.session import Session, each
 from streetvision_core.types import Box, Frame, Pixels
 
 NAME: Final = "dense-lite2"
@@ -76,7 +77,8 @@ class DenseDetector:
         card = read_card(NAME, folder)
         self.version = str(card["version"])
         self._shortest, self._longest = int(card["input"]["shortest"]), int(card["input"]["longest"])
-        self._head: Any = open_session(read_weights(f"{NAME}.onnx", folder), NAME, threads)
+        self._threads = threads
+        self._head = Session(read_weights(f"{NAME}.onnx", folder), NAME, threads)
         self._backbone: MapMaker = backbone if backbone is not None else load_backbone("efficientnet-lite2", threads)
 
     def detect(self, frames: Sequence[Frame]) -> list[tuple[Box, ...]]:
@@ -88,7 +90,7 @@ class DenseDetector:
         Returns:
             for each frame at most 50 boxes with score >= 0.05, best first, in the frame's pixels.
         """
-        return [self._detect(frame.pixels) for frame in frames]
+        return each(self._detect, [frame.pixels for frame in frames], self._threads)
 
     def _detect(self, pixels: Pixels) -> tuple[Box, ...]:
         height, width = pixels.shape[:2]

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from streetvision_core.errors import ManifestError, ModelError
+from streetvision_core.errors import ManifestError
 
 WEIGHTS_FOLDER: Final = Path(__file__).resolve().parent.parent / "weights"
 
@@ -55,27 +55,3 @@ def read_card(name: str, folder: Path = WEIGHTS_FOLDER) -> dict[str, Any]:
     """
     card: dict[str, Any] = json.loads(read_weights(f"{name}.card.json", folder))
     return card
-
-
-def open_session(data: bytes, name: str, threads: int) -> Any:
-    """An ONNX Runtime CPU session that leaves the cores alone between calls.
-
-    Raises:
-        ModelError: ONNX Runtime cannot load it.
-    """
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises its own classes, which share only this base
-        raise ModelError(
-            got=f"{name}: {error}",
-            allowed="an ONNX model that this ONNX Runtime can load",
-            action="install the pinned onnxruntime of constraints.txt",
-            name=name,
-        ) from error

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.models.detectors._nms import MIN_SCORE, select_boxes
-from streetvision_core.models.detectors._weights import WEIGHTS_FOLDER, open_session, read_card, read_weights
+from streetvision_core.models.detectors._weights import WEIGHTS_FOLDER, read_card, read_weights
+from streetvision_core.models.session import Session, each
 from streetvision_core.types import Box, Frame, Pixels
 
 NAME: Final = "yolo12n"
@@ -70,7 +71,8 @@ class YoloDetector:
         card = read_card(NAME, folder)
         self.version = str(card["version"])
         self._width, self._height = int(card["input"]["width"]), int(card["input"]["height"])
-        self._session: Any = open_session(read_weights(f"{NAME}.onnx", folder), NAME, threads)
+        self._threads = threads
+        self._session = Session(read_weights(f"{NAME}.onnx", folder), NAME, threads)
 
     def detect(self, frames: Sequence[Frame]) -> list[tuple[Box, ...]]:
         """Finds devices.
@@ -81,7 +83,7 @@ class YoloDetector:
         Returns:
             for each frame at most 50 boxes with score >= 0.05, best first, in the frame's pixels.
         """
-        return [self._detect(frame.pixels) for frame in frames]
+        return each(self._detect, [frame.pixels for frame in frames], self._threads)
 
     def _detect(self, pixels: Pixels) -> tuple[Box, ...]:
         height, width = pixels.shape[:2]
