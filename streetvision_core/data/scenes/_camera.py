@@ -105,11 +105,12 @@ class Camera:
 
 
 def _cut_near(points: Array) -> Array:
-    kept: list[Array] = []
-    for here, there in zip(points, np.roll(points, -1, axis=0), strict=True):
-        if here[2] >= NEAR:
-            kept.append(here)
-        if (here[2] >= NEAR) != (there[2] >= NEAR):
-            part = (NEAR - here[2]) / (there[2] - here[2])
-            kept.append(here + part * (there - here))
+    kept: list[tuple[float, float, float]] = []
+    ring = points.tolist()
+    for (x, y, z), (x1, y1, z1) in zip(ring, ring[1:] + ring[:1], strict=True):
+        if z >= NEAR:
+            kept.append((x, y, z))
+        if (z >= NEAR) != (z1 >= NEAR):
+            part = (NEAR - z) / (z1 - z)
+            kept.append((x + part * (x1 - x), y + part * (y1 - y), z + part * (z1 - z)))
     return np.array(kept) if len(kept) >= 3 else np.empty((0, 3))

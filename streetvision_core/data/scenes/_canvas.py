@@ -53,11 +53,16 @@ class Paint:
 
     def over(self, texels: Pixels) -> Pixels:
         """Premultiplied RGBA as the camera meets it, alpha as it was."""
-        matrix = np.zeros((4, 4), np.float32)
-        for channel in range(3):
-            matrix[channel, channel] = self.tint[channel] * self.clear
-            matrix[channel, 3] = self.haze[channel] * (1 - self.clear) / 255
-        matrix[3, 3] = 1.0
+        (r, g, b), clear, veil = self.tint, self.clear, (1 - self.clear) / 255
+        matrix = np.array(
+            [
+                [r * clear, 0, 0, self.haze[0] * veil],
+                [0, g * clear, 0, self.haze[1] * veil],
+                [0, 0, b * clear, self.haze[2] * veil],
+                [0, 0, 0, 1],
+            ],
+            np.float32,
+        )
         return np.asarray(cv2.convertScaleAbs(cv2.transform(texels.astype(np.float32), matrix)), np.uint8)
 
 
@@ -203,9 +208,9 @@ class Canvas:
             seen = paint.over(seen)
         rows, columns = slice(top, top + height), slice(left, left + width)
         target = self.rgb[rows, columns]
-        rest = cv2.bitwise_not(seen[..., 3])
+        rest = cv2.bitwise_not(cv2.extractChannel(seen, 3))
         kept = cv2.multiply(target, cv2.merge([rest, rest, rest]), scale=1 / 255)
-        target[...] = cv2.add(kept, cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), dst=kept)
+        cv2.add(kept, cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB), dst=target)
         if ident:
             np.copyto(self.ids[rows, columns], ident, where=rest < 128)
 

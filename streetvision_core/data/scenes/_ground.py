@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -9,42 +10,56 @@ import numpy as np
 from streetvision_core.data.scenes._camera import Array, Camera
 from streetvision_core.data.scenes._canvas import Canvas
 from streetvision_core.data.scenes._mesh import Color
-from streetvision_core.data.scenes._road import Road
-from streetvision_core.data.scenes._world import Crack, Patch, World
+from streetvision_core.data.scenes._road import Marking, Road
+from streetvision_core.data.scenes._world import Crack, World
 
 _REACH: Final = np.concatenate([np.arange(1.5, 12, 1.5), np.geomspace(12, 260, 26)])
 """Metres before the camera at which the edges of strips are placed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Flat:
+    """A polygon on the ground: road coordinates [N] and [N], RGB."""
+
+    s: Array
+    d: Array
+    color: Color
 
 
 def paint_ground(canvas: Canvas, camera: Camera, world: World, s: float) -> None:
     """Paints strips, patches and markings in plain colours; `s` is where the camera stands."""
     road = world.road
     reach = s + _REACH
-    for strip in road.section.strips():
-        near, far = road.place(reach, strip.d0), road.place(reach[::-1], strip.d1)
-        canvas.polygon(camera.project_polygon(np.concatenate([near, far])), strip.color, smooth=True)
-    for patch in world.patches:
-        if patch.s1 > s and patch.s0 < s + 200:
-            _patch(canvas, camera, road, patch)
+    below = [_band(reach, strip.d0, strip.d1, strip.color) for strip in road.section.strips()]
+    near = [patch for patch in world.patches if patch.s1 > s and patch.s0 < s + 200]
+    below += [_band(np.array([patch.s0, patch.s1]), patch.d0, patch.d1, patch.color) for patch in near]
+    above = [band for marking in road.section.markings() for band in _stripes(marking, reach, s)]
+    _fill(canvas, camera, road, below)
     _cracks(canvas, camera, road, [c for c in world.cracks if c.points[-1][0] > s + 2 and c.points[0][0] < s + 32])
-    for marking in road.section.markings():
-        color = marking.color
-        if marking.dash is None:
-            _stripe(canvas, camera, road, reach, (marking.d, marking.width), color)
-            continue
-        paint, gap = marking.dash
-        first = np.floor(s / (paint + gap)) * (paint + gap)
-        for start in np.arange(first, s + 160, paint + gap):
-            points = np.array([start, start + paint / 2, start + paint])
-            _stripe(canvas, camera, road, points, (marking.d, marking.width), color)
+    _fill(canvas, camera, road, above)
 
 
-def _stripe(canvas: Canvas, camera: Camera, road: Road, s: Array, line: tuple[float, float], color: Color) -> None:
-    d, width = line
-    ring = np.concatenate([road.place(s, d - width / 2), road.place(s[::-1], d + width / 2)])
-    corners = camera.project_polygon(ring)
-    if len(corners) and corners[:, 0].max() > 0 and corners[:, 0].min() < camera.width:
-        canvas.polygon(corners, color, smooth=True)
+def _band(s: Array, d0: float, d1: float, color: Color) -> _Flat:
+    return _Flat(np.concatenate([s, s[::-1]]), np.repeat([d0, d1], len(s)), color)
+
+
+def _stripes(marking: Marking, reach: Array, s: float) -> list[_Flat]:
+    d0, d1 = marking.d - marking.width / 2, marking.d + marking.width / 2
+    if marking.dash is None:
+        return [_band(reach, d0, d1, marking.color)]
+    paint, gap = marking.dash
+    first = np.floor(s / (paint + gap)) * (paint + gap)
+    dash = np.array([0.0, paint / 2, paint])
+    return [_band(start + dash, d0, d1, marking.color) for start in np.arange(first, s + 160, paint + gap)]
+
+
+def _fill(canvas: Canvas, camera: Camera, road: Road, flats: list[_Flat]) -> None:
+    if not flats:
+        return
+    points = road.place(np.concatenate([flat.s for flat in flats]), np.concatenate([flat.d for flat in flats]))
+    rings = camera.project_polygons(points, [len(flat.s) for flat in flats])
+    for flat, corners in zip(flats, rings, strict=True):
+        canvas.polygon(corners, flat.color, smooth=True)
 
 
 def _cracks(canvas: Canvas, camera: Camera, road: Road, cracks: list[Crack]) -> None:
@@ -61,9 +76,3 @@ def _cracks(canvas: Canvas, camera: Camera, road: Road, cracks: list[Crack]) -> 
         nearest = float(seen[part, 2].min())
         if nearest > 1.0:
             canvas.line(pixels[part], crack.color, min(crack.width * camera.focal / nearest, 6.0))
-
-
-def _patch(canvas: Canvas, camera: Camera, road: Road, patch: Patch) -> None:
-    s = np.array([patch.s0, patch.s0, patch.s1, patch.s1])
-    d = np.array([patch.d0, patch.d1, patch.d1, patch.d0])
-    canvas.polygon(camera.project_polygon(road.place(s, d)), patch.color, smooth=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import cv2
@@ -17,6 +20,11 @@ from streetvision_core.types import Pixels
 
 _LONGEST: Final = 14.0
 """Metres: longest shadow drawn."""
+_SCALE: Final = 110.0
+"""Whole numbers that stand for a gain of 1."""
+_ANGLES: Final = np.arange(12) * np.pi / 6
+_ROUND: Final = np.stack([0.8 * np.cos(_ANGLES), 0.5 * np.sin(_ANGLES)], axis=1)
+"""The foot of a round thing of half-width 1."""
 
 
 def light_ground(canvas: Canvas, camera: Camera, light: Light, shadow: Plane, wear: float) -> None:
@@ -36,40 +44,56 @@ def light_ground(canvas: Canvas, camera: Camera, light: Light, shadow: Plane, we
     x, z = np.asarray(rays[..., 0] * share), np.asarray(rays[..., 2] * share)
     # haze and the loss of grain hardly change along a row
     meters = 1.04 * share[:, columns // 2].astype(np.float64)
-    gain = shadow * (1 + np.float32(wear) * _grain(x, z, meters, camera))
     clear = np.exp(-light.density * meters).astype(np.float32)[:, None]
-    lit = _lit(light, camera, x, z)
-    above = rays[..., 1] > -1e-3
-    planes = []
-    for channel in range(3):
-        plane = gain * lit[channel] * clear
-        plane[above] = 1.0
-        planes.append(plane)
+    gain = _grain(x, z, meters, camera)
+    gain *= np.float32(wear)
+    gain += 1
+    gain *= shadow
+    gain *= clear
+    above = (rays[..., 1] > -1e-3).astype(np.uint8)
+    planes = [cv2.convertScaleAbs(*_scaled(gain, lit)) for lit in _lit(light, camera, x, z)]
+    factor = cv2.merge(planes)
     veil = np.repeat(np.clip((1 - clear) * light.haze, 0, 255).astype(np.uint8)[:, None], columns, axis=1)
-    veil[above] = 0
-    _apply(canvas, np.asarray(cv2.merge(planes), np.float32), veil, first)
-
-
-def _apply(canvas: Canvas, gain: Plane, veil: Pixels, first: int) -> None:
-    """Lays the half-size maps over the canvas in whole numbers, which is three times as fast as in floats."""
+    if above.any():
+        cv2.copyTo(np.full_like(veil, round(_SCALE)), above, factor)
+        cv2.copyTo(np.zeros_like(veil), above, veil)
     target = canvas.rgb[first * 2 :]
     size = (target.shape[1], target.shape[0])
-    scale = 110.0
-    factor = cv2.resize(cv2.convertScaleAbs(gain, alpha=scale), size, interpolation=cv2.INTER_LINEAR)
+    # in whole numbers, which is three times as fast as in floats
+    factor = cv2.resize(factor, size, interpolation=cv2.INTER_LINEAR)
     haze = cv2.resize(veil, size, interpolation=cv2.INTER_LINEAR)
-    cv2.add(cv2.multiply(target, factor, scale=1 / scale), haze, dst=target)
+    cv2.add(cv2.multiply(target, factor, scale=1 / _SCALE), haze, dst=target)
+
+
+def _scaled(gain: Plane, lit: Plane | np.float32) -> tuple[Plane, None, float]:
+    """The arguments of `convertScaleAbs` for gain times light in 1 / `_SCALE`."""
+    return (gain, None, _SCALE * float(lit)) if isinstance(lit, np.float32) else (gain * lit, None, _SCALE)
 
 
 def _grain(x: Plane, z: Plane, meters: Array, camera: Camera) -> Plane:
-    tile = noise_tile()
+    tile = _wrapped_tile()
     total = np.zeros_like(x)
     for cells, weight in ((6.0, 0.55), (46.0, 0.8)):
-        # remap counts in 16 bits: the whole tiles between here and the origin are left out
-        u = x * np.float32(cells) + np.float32(camera.position[0] * cells % 512)
-        v = z * np.float32(cells) + np.float32(camera.position[2] * cells % 512)
-        sample = np.asarray(cv2.remap(tile, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
-        total += sample * (weight * np.exp(meters * (-cells / 900))).astype(np.float32)[:, None]
+        u, v = (_around(p, at * cells, cells) for p, at in ((x, camera.position[0]), (z, camera.position[2])))
+        sample = np.asarray(cv2.remap(tile, u, v, cv2.INTER_LINEAR), np.float32)
+        sample *= (weight * np.exp(meters * (-cells / 900))).astype(np.float32)[:, None]
+        total += sample
     return total
+
+
+@cache
+def _wrapped_tile() -> Plane:
+    """The noise tile with its first row and column once more at its end."""
+    return np.pad(noise_tile(), ((0, 1), (0, 1)), mode="wrap")
+
+
+def _around(meters: Plane, start: float, cells: float) -> Plane:
+    """Texels of the tile, which repeats: remap itself wraps slowly."""
+    texels = meters * np.float32(cells / 512)
+    texels += np.float32(start / 512 % 1)
+    texels -= np.floor(texels)
+    texels *= np.float32(512)
+    return np.asarray(texels)
 
 
 def _lit(light: Light, camera: Camera, x: Plane, z: Plane) -> list[Plane | np.float32]:
@@ -94,15 +118,17 @@ def cast_shadows(camera: Camera, light: Light, standing: list[tuple[Item, Array,
     sunlit = float(light.sun.mean()) > 0.25
     mask = np.zeros(size, np.uint8)
     feet = np.zeros(size, np.uint8)
-    for item, position, heading in standing:
-        foot = _footprint(item, position, heading)
-        if sunlit and not light.night:
-            low = max(0.12, float(light.to_sun[1]))
+    feet_of = _footprints(standing)
+    if sunlit and not light.night:
+        low = max(0.12, float(light.to_sun[1]))
+        rings: list[Array] = []
+        for (item, _, _), foot in zip(standing, feet_of, strict=True):
             reach = min(_LONGEST, float(item.shape.high[1] + item.h) / low)
-            offset = np.array([-light.to_sun[0] * reach, 0.0, -light.to_sun[2] * reach])
-            _fill(mask, camera, _hull(np.concatenate([foot, foot + offset])), 255)
-        if not item.backdrop:
-            _fill(feet, camera, foot, 255)
+            offset = (-float(light.to_sun[0]) * reach, -float(light.to_sun[2]) * reach)
+            hull = cv2.convexHull(np.concatenate([foot, foot + offset]).astype(np.float32))
+            rings.append(np.asarray(hull, np.float64)[:, 0])
+        _fill(mask, camera, rings)
+    _fill(feet, camera, [f for (item, _, _), f in zip(standing, feet_of, strict=True) if not item.backdrop])
     blur = size[1] / 480
     soft = cv2.GaussianBlur(mask, (0, 0), 0.8 * blur).astype(np.float32) / 255
     dark = cv2.GaussianBlur(feet, (0, 0), 1.6 * blur).astype(np.float32) / 255
@@ -110,34 +136,29 @@ def cast_shadows(camera: Camera, light: Light, standing: list[tuple[Item, Array,
     return np.asarray((1 - soft * share) * (1 - 0.55 * dark), np.float32)
 
 
-def _footprint(item: Item, position: Array, heading: float) -> Array:
-    low, high = item.shape.low, item.shape.high
-    reach = min(float(high[0] - low[0]), 4.0 if item.backdrop is False else 99.0) / 2
-    middle = float(low[0] + high[0]) / 2
-    corners = np.array(
-        [
-            [middle - reach, 0, low[2]],
-            [middle + reach, 0, low[2]],
-            [middle + reach, 0, high[2]],
-            [middle - reach, 0, high[2]],
-        ]
-    )
-    if isinstance(item.shape, Billboard):
-        angles = np.arange(12) * np.pi / 6
-        corners = np.stack([0.8 * reach * np.cos(angles), np.zeros(12), 0.5 * reach * np.sin(angles)], axis=1)
-    cos, sin = np.cos(heading), np.sin(heading)
-    placed = corners @ np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]]) + position
-    placed[:, 1] = 0.0
-    return np.asarray(placed)
+def _footprints(standing: Sequence[tuple[Item, Array, float]]) -> list[Array]:
+    """The ground under every thing: corners (x, z) [4 or 12, 2], world axes."""
+    rings = []
+    for item, position, heading in standing:
+        (x0, _, z0), (x1, _, z1) = item.shape.low.tolist(), item.shape.high.tolist()
+        reach = min(x1 - x0, 99.0 if item.backdrop else 4.0) / 2
+        if isinstance(item.shape, Billboard):
+            ring = _ROUND * (reach, reach)
+        else:
+            middle = (x0 + x1) / 2
+            ring = np.array([[middle - reach, z0], [middle + reach, z0], [middle + reach, z1], [middle - reach, z1]])
+        cos, sin = math.cos(heading), math.sin(heading)
+        rings.append(ring @ np.array([[cos, -sin], [sin, cos]]) + position[[0, 2]])
+    return rings
 
 
-def _hull(points: Array) -> Array:
-    flat = points[:, [0, 2]].astype(np.float32)
-    ring = np.asarray(cv2.convexHull(flat))[:, 0]
-    return np.stack([ring[:, 0], np.zeros(len(ring)), ring[:, 1]], axis=1).astype(np.float64)
-
-
-def _fill(mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], camera: Camera, ring: Array, value: int) -> None:
-    corners = camera.project_polygon(ring)
-    if len(corners) >= 3:
-        cv2.fillPoly(mask, [np.rint(np.clip(corners / 2, -3e4, 3e4) * 16).astype(np.int32)], (value,), cv2.LINE_AA, 4)
+def _fill(mask: Pixels, camera: Camera, rings: list[Array]) -> None:
+    """Fills polygons (x, z) of the ground in a half-size mask."""
+    if not rings:
+        return
+    flat = np.concatenate(rings)
+    points = np.stack([flat[:, 0], np.zeros(len(flat)), flat[:, 1]], axis=1)
+    for corners in camera.project_polygons(points, [len(ring) for ring in rings]):
+        if len(corners) >= 3:
+            points = np.rint(np.clip(corners / 2, -3e4, 3e4) * 16).astype(np.int32)
+            cv2.fillPoly(mask, [points], (255,), cv2.LINE_AA, 4)

@@ -154,7 +154,8 @@ def _expose(picture: Plane, sensor: Sensor, rng: np.random.Generator) -> Pixels:
     if sensor.blur:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sensor.blur), np.float32)
     if sensor.sharpen:
-        picture += sensor.sharpen * (picture - np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.2)))
+        soft = cv2.GaussianBlur(picture, (0, 0), 1.2)
+        picture = np.asarray(cv2.addWeighted(picture, 1 + sensor.sharpen, soft, -sensor.sharpen, 0), np.float32)
     noisy = cv2.scaleAdd(grain(picture.shape, rng), sensor.noise, picture)
     # whole numbers before the tone curve, which then is a table
     levels = np.asarray(cv2.convertScaleAbs(noisy), np.uint8)
@@ -165,9 +166,8 @@ def _expose(picture: Plane, sensor: Sensor, rng: np.random.Generator) -> Pixels:
 
 def jpeg(pixels: Pixels, quality: int) -> Pixels:
     """The pixels after one JPEG file."""
-    _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(np.asarray(decoded, np.uint8)[..., ::-1])
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 @lru_cache(maxsize=16)

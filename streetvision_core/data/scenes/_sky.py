@@ -17,22 +17,23 @@ def paint_sky(canvas: Canvas, camera: Camera, light: Light, seed: int) -> None:
     """Fills the canvas above the horizon: gradient, clouds, the glow round the sun."""
     rows = max(8, camera.height // 8)
     columns = max(8, camera.width // 8)
-    rays = camera.rays(columns, rows)
-    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    bottom = int(np.clip(camera.horizon / camera.height * rows + 3, 1, rows))
+    rays = camera.rays(columns, rows)[:bottom]
+    rays /= np.sqrt((rays * rays).sum(axis=-1, keepdims=True))
     up = np.clip(rays[..., 1], 0.0, 1.0)
     blend = np.clip(up * 2.6, 0, 1)[..., None] ** 0.6
-    sky = light.haze * (1 - blend) + light.zenith * blend
+    haze, zenith = light.haze.astype(np.float32), light.zenith.astype(np.float32)
+    sky = haze + (zenith - haze) * blend
     cover = _clouds(rays, up, light, seed)[..., None]
-    tone = np.minimum(255, light.haze * 1.12) if not light.night else light.haze * 0.8
-    sky = sky * (1 - cover) + tone * cover
+    tone = np.minimum(255, haze * 1.12) if not light.night else haze * 0.8
+    sky += (tone - sky) * cover
     if not light.night and light.sun[0] > 0.3:
         near = np.clip(rays @ light.to_sun.astype(np.float32), 0, 1)[..., None]
         glow = 0.35 * near**8 + (1.5 * near**90 + 4 * near**2000)
-        sky = sky + np.array([255, 244, 220]) * glow * (0.35 + 0.9 * light.glare)
+        sky += np.array([255, 244, 220], np.float32) * (glow * np.float32(0.35 + 0.9 * light.glare))
     small = np.clip(sky, 0, 255).astype(np.uint8)
-    bottom = int(np.clip(camera.horizon / camera.height * rows + 3, 1, rows))
     size = (camera.width, bottom * camera.height // rows)
-    canvas.rgb[: size[1]] = cv2.resize(small[:bottom], size, interpolation=cv2.INTER_LINEAR)
+    canvas.rgb[: size[1]] = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
 
 
 def _clouds(rays: Plane, up: Plane, light: Light, seed: int) -> Plane:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -73,7 +73,8 @@ def build_world(
         way = _enter_zone(draft, zone_at, lane)
         if modes is not None and "occlusion" in modes:
             _occlude(draft, zone_at, way[0][1])
-    items = tuple(item for item in draft.items if not _in_the_way(item, way))
+    lanes = np.interp([item.s for item in draft.items], [k[0] for k in way], [k[1] for k in way]).tolist()
+    items = tuple(i for i, lane in zip(draft.items, lanes, strict=True) if not _in_the_way(i, lane))
     if draft.lamps:
         light = light.with_lamps(np.array(draft.lamps))
     kind = {"town": 2, "suburb": 1, "country": 0, "highway": 1}[section.setting]
@@ -117,9 +118,8 @@ def _occlude(draft: Draft, zone_at: float, lane: float) -> None:
     draft.add(shape, s, lane + draft.uniform(-0.3, 1.6), 0.0)
 
 
-def _in_the_way(item: Item, way: Sequence[tuple[float, float]]) -> bool:
-    """Whether the camera would start inside the item."""
-    lane = float(np.interp(item.s, [k[0] for k in way], [k[1] for k in way]))
+def _in_the_way(item: Item, lane: float) -> bool:
+    """Whether the camera, which drives at offset `lane` there, would start inside the item."""
     if item.backdrop:
         return False
     half, length = float(item.shape.high[0]), float(item.shape.high[2])

@@ -118,24 +118,26 @@ def place_items(
     # in order of ground depth: a tilted camera must not bring a post before its own sign
     seen = camera.to_camera(positions * (1.0, 0.0, 1.0) + (0.0, float(camera.position[1]), 0.0))
     near = np.flatnonzero((at - s > -30) & (at - s < _FARTHEST) & (seen[:, 2] > -20))
+    some = [items[n] for n in near.tolist()]
+    headings = headings[near] + [item.yaw for item in some]
+    keys = _depths(some, headings, camera, seen[near])
     entries = [
-        _in_view(items[n], positions[n], float(headings[n]) + items[n].yaw, camera, seen[n]) for n in near.tolist()
+        Placed(some[k], positions[near[k]], float(headings[k]), float(keys[k])) for k in np.flatnonzero(keys > -np.inf)
     ]
-    return sorted((e for e in entries if e is not None), key=lambda p: -p.key)
+    return sorted(entries, key=lambda p: -p.key)
 
 
-def _in_view(item: Item, position: Array, heading: float, camera: Camera, seen: Array) -> Placed | None:
-    size = item.shape.high - item.shape.low
-    radius = float(np.hypot(size[0], size[2])) * (1.0 if item.backdrop else 0.6) + 0.3
-    if seen[2] < -radius or abs(seen[0]) > (seen[2] + radius) * camera.width / 2 / camera.focal + radius * 1.5:
-        return None
-    key = float(seen[2])
-    if item.label is None and max(size[0], size[1]) * camera.focal < _SPECK * key:
-        return None
-    if item.backdrop:
-        along = abs(np.cos(heading) * camera.rotation[2][2] + np.sin(heading) * camera.rotation[2][0])
-        key += float(size[2]) / 2 * along
-    return Placed(item, position, heading, key)
+def _depths(items: Sequence[Item], headings: Array, camera: Camera, seen: Array) -> Array:
+    """The depths [N] items are sorted by, in metres; -inf for those out of sight or too small to matter."""
+    sizes = np.array([item.shape.high - item.shape.low for item in items]).reshape(-1, 3)
+    backdrop = np.array([item.backdrop for item in items], bool)
+    scenery = np.array([item.label is None for item in items], bool)
+    radius = np.hypot(sizes[:, 0], sizes[:, 2]) * np.where(backdrop, 1.0, 0.6) + 0.3
+    depth = seen[:, 2]
+    out = (depth < -radius) | (abs(seen[:, 0]) > (depth + radius) * camera.width / 2 / camera.focal + radius * 1.5)
+    out |= scenery & (sizes[:, :2].max(axis=1, initial=0.0) * camera.focal < _SPECK * depth)
+    along = abs(np.cos(headings) * camera.rotation[2][2] + np.sin(headings) * camera.rotation[2][0])
+    return np.where(out, -np.inf, depth + backdrop * sizes[:, 2] / 2 * along)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,16 +219,19 @@ def _bonnet(canvas: Canvas, camera: Camera, world: World) -> None:
     color = [min(255.0, tone * float(c)) for c in shade]
     canvas.polygon(ring, color, SCENERY, smooth=True)
     top = int(h * (1 - share))
-    rows = np.linspace(1.5, 0.8, max(1, h - top))[:, None, None]
-    inside = canvas.ids[top:] == SCENERY
-    lit = np.clip(canvas.rgb[top:] * rows, 0, 255).astype(np.uint8)
-    canvas.rgb[top:][inside] = lit[inside]
+    rows = np.linspace(1.5, 0.8, max(1, h - top), dtype=np.float32)[:, None, None]
+    lit = np.minimum(canvas.rgb[top:] * rows, 255).astype(np.uint8)
+    np.copyto(canvas.rgb[top:], lit, where=(canvas.ids[top:] == SCENERY)[..., None])
+
+
+_HIGH: Final = np.array([[x, y, z] for x in (False, True) for y in (False, True) for z in (False, True)])
+"""Which corners of a box lie at its high end, by axis."""
 
 
 def full_box(entry: Placed, camera: Camera) -> tuple[float, float, float, float] | None:
     """The pixel box of a whole device with nothing before it; None when it reaches behind the lens."""
     low, high = entry.item.shape.low, entry.item.shape.high
-    corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+    corners = np.where(_HIGH, high, low)
     heading = entry.heading
     if isinstance(entry.item.shape, Billboard):
         corners[:, 2] = 0.0
