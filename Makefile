@@ -36,10 +36,10 @@ lab: setup ## JupyterLab in notebooks/
 	@$(ENV)/bin/jupyter lab --notebook-dir=notebooks
 
 notebooks: setup-all ## run every numbered notebook headless, each on its own
-	@$(PY) -m pytest tests/notebooks -q -p no:cacheprovider
+	@$(PY) -m pytest tests/notebooks -n 2 --dist loadfile
 
 test: setup-all ## every test
-	@$(PY) -m pytest -n 2 --dist loadfile
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup-all ## lint, types, layers, notebooks without outputs
 	@$(ENV)/bin/ruff check .
