@@ -17,12 +17,17 @@ from streetvision_core.data.scenes._canvas import Texture
 Color = tuple[float, float, float]
 Rect = tuple[float, float, float, float]
 
-FACE: Final = np.dtype(
-    [("middle", float, 3), ("part", float, 3), ("normal", float, 3), ("color", float, 3), ("emit", float),
-     ("detail", float), ("plain", bool), ("retro", bool)]
-)  # fmt: skip
-"""Middle of the face and of its part, outer normal, RGB, own light, size in metres if it is a detail on another face
-(else infinite), whether it is a quadrilateral of one colour, whether it throws headlights back."""
+MIDDLE: Final = slice(0, 3)
+PART: Final = slice(3, 6)
+NORMAL: Final = slice(6, 9)
+COLOR: Final = slice(9, 12)
+"""Columns of a mesh's table: middle of the face and of its part, outer normal, RGB."""
+EMIT: Final = 12
+DETAIL: Final = 13
+PLAIN: Final = 14
+RETRO: Final = 15
+"""Own light, size in metres if it is a detail on another face (else infinite), whether it is a quadrilateral of one
+colour, how strongly it throws headlights back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,7 @@ class Mesh:
         faces: the polygons.
         low: lowest corner of its box.
         high: highest corner of its box.
-        table: what painting asks of every face, one `FACE` record each.
+        table: what painting asks of every face [F, 16]; columns `MIDDLE` to `RETRO`.
         rings: the first four corners of every face [F, 4].
     """
 
@@ -152,17 +157,17 @@ class Mesh:
         part_of = np.array([face.part for face in faces])
         middles = np.array([vertices[list(face.corners)].mean(axis=0) for face in faces])
         part_middles = np.array([middles[part_of == part].mean(axis=0) for part in range(parts)])
-        self.table = np.zeros(len(faces), FACE)
-        self.table["middle"] = middles
-        self.table["part"] = part_middles[part_of]
-        self.table["normal"] = self._outer_normals(middles, part_middles)
-        self.table["color"] = [face.color for face in faces]
-        self.table["emit"] = [face.emit for face in faces]
-        self.table["detail"] = [
-            np.ptp(vertices[list(f.corners)], axis=0).max() if f.owner != n else np.inf for n, f in enumerate(faces)
+        flags = [
+            (
+                face.emit,
+                np.ptp(vertices[list(face.corners)], axis=0).max() if face.owner != number else np.inf,
+                face.texture is None and len(face.corners) == 4,
+                face.retro,
+            )
+            for number, face in enumerate(faces)
         ]
-        self.table["plain"] = [face.texture is None and len(face.corners) == 4 for face in faces]
-        self.table["retro"] = [face.retro > 0 for face in faces]
+        normals, colors = self._outer_normals(middles, part_middles), np.array([face.color for face in faces])
+        self.table = np.hstack([middles, part_middles[part_of], normals, colors, np.array(flags, float)])
         self.rings = np.array([(*face.corners, face.corners[-1])[:4] for face in faces])
 
     def _outer_normals(self, middles: Array, part_middles: Array) -> Array:

@@ -10,7 +10,20 @@ import numpy as np
 from streetvision_core.data.scenes._camera import NEAR, Array, Camera
 from streetvision_core.data.scenes._canvas import Canvas, fixed
 from streetvision_core.data.scenes._light import Light
-from streetvision_core.data.scenes._mesh import Billboard, Face, Mesh, Shape
+from streetvision_core.data.scenes._mesh import (
+    COLOR,
+    DETAIL,
+    EMIT,
+    MIDDLE,
+    NORMAL,
+    PART,
+    PLAIN,
+    RETRO,
+    Billboard,
+    Face,
+    Mesh,
+    Shape,
+)
 
 _SPECK: Final = 2.0
 """Canvas pixels below which a detail on a face is left out."""
@@ -99,22 +112,22 @@ class _Solids:
         away = camera.position - self._positions
         eyes = _turned(away, cos, -sin)
         meters = np.sqrt((away * away).sum(axis=1))
-        shown = ((eyes[owner] - table["middle"]) * table["normal"]).sum(axis=1) > 0
-        shown &= self._before[owner] & (table["detail"] * camera.focal > _SPECK * meters[owner])
+        shown = ((eyes[owner] - table[:, MIDDLE]) * table[:, NORMAL]).sum(axis=1) > 0
+        shown &= self._before[owner] & (table[:, DETAIL] * camera.focal > _SPECK * meters[owner])
         kept = np.flatnonzero(shown)
-        far = ((table["part"][kept] - eyes[owner[kept]]) ** 2).sum(axis=1)
+        far = ((table[kept, PART] - eyes[owner[kept]]) ** 2).sum(axis=1)
         kept = kept[np.lexsort((-far, owner[kept]))]
         table, owner = table[kept], owner[kept]
         rings = np.concatenate([mesh.rings for mesh in self._meshes])[kept] + self._starts[owner][:, None]
-        normals = _turned(table["normal"], cos[owner], sin[owner])
+        normals = _turned(table[:, NORMAL], cos[owner], sin[owner])
         tints = light.shade(normals, self._positions[owner], camera.position)
-        self._tints = np.maximum(tints, table["emit"][:, None])
+        self._tints = np.maximum(tints, table[:, EMIT, None])
         clear = np.exp(-light.density * meters)[owner][:, None]
-        colors = np.minimum(table["color"] * self._tints * clear + light.haze * (1 - clear), 255.0)
+        colors = np.minimum(table[:, COLOR] * self._tints * clear + light.haze * (1 - clear), 255.0)
         self._meters = meters.tolist()
         self._colors = colors.tolist()
         self._corners = list(self._points[rings])
-        self._plain = (table["plain"] & ~(table["retro"] & light.night)).tolist()
+        self._plain = ((table[:, PLAIN] > 0) & ~((table[:, RETRO] > 0) & light.night)).tolist()
         first = np.cumsum(counts) - counts
         self._numbers = (kept - first[owner]).tolist()
         self._bounds = np.searchsorted(owner, np.arange(len(counts) + 1)).tolist()
