@@ -44,6 +44,14 @@ def save_yolo(folder: Path, architecture: str) -> None:
     for head in (model.model[-1].cv3, getattr(model.model[-1], "one2one_cv3", None) or ()):
         for branch in head:
             torch.nn.init.constant_(branch[-1].bias, -1.5)  # an untrained head says nothing; ours shall answer
+            branch[-1].weight.data.mul_(0.1)  # and without scores that all round to 1
+    model.train()  # without the statistics of some images its features vanish, and every place scores the same
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None
+    with torch.no_grad():
+        model(torch.rand(4, 3, 8, 8).repeat_interleave(16, 2).repeat_interleave(16, 3))
+    model.eval()
     save_file({name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}, folder / WEIGHTS)
     card.write(folder)
 

@@ -218,6 +218,8 @@ def _judge(
         f"{score:.4f}, {changed} of {p.size} decisions changed"
     )
     faults = [] if speed.faster else ["it is not faster"]
+    if len(set((reference > 0.5).tolist())) < 2 or len(set(np.asarray(y).tolist())) < 2:
+        faults.append("the rows are all of one label or fp32 decides them all alike, so that MCC shows no change")
     faults += [] if change <= MAX_MCC_CHANGE + 1e-9 else [f"MCC changes by {change:.4f}, more than {MAX_MCC_CHANGE:g}"]
     reason = f"refused, {' and '.join(faults)}: {facts}" if faults else f"accepted: {facts}"
     return Candidate(method, not faults, reason, tried.model, timing, speed, score, changed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from streetvision_core.compression.int8 import quiet
 from streetvision_core.compression.runtimes import open_runtime
 from streetvision_core.errors import ModelError
 from streetvision_core.models.head import Head
@@ -56,19 +56,36 @@ def export_module(
     import torch
 
     module = module.eval()
-    tensor = torch.from_numpy(np.ascontiguousarray(example))
     with torch.inference_mode():
-        made = module(tensor)
+        made = module(torch.from_numpy(np.ascontiguousarray(example)))
     wanted = [y.numpy() for y in (made if isinstance(made, tuple) else (made,))]
-    with tempfile.TemporaryDirectory() as scratch:
+    data = onnx_of(module, example, outputs)
+    return keep_if_equal(data, path, [(example, wanted), (example[:1], [y[:1] for y in wanted])], tolerance)
+
+
+def onnx_of(module: Any, example: Array, outputs: Sequence[str]) -> bytes:
+    """The ONNX model of a torch module, whatever it answers; the caller compares.
+
+    Args:
+        module: in evaluation mode.
+        example: its input. With one row, the module is recorded for a batch of one by the older tracing exporter: some
+            networks look at their batch size, and their makers export them in this way.
+        outputs: names of the outputs.
+
+    Raises:
+        ModelError: the exporter cannot trace the module.
+    """
+    import torch
+
+    tensor = torch.from_numpy(np.ascontiguousarray(example))
+    any_batch = {"dynamo": True, "dynamic_shapes": ({0: torch.export.Dim("batch")},), "external_data": False}
+    how: dict[str, Any] = any_batch if len(example) > 1 else {"dynamo": False}
+    with tempfile.TemporaryDirectory() as scratch, quiet():
         file = Path(scratch) / "model.onnx"
-        level = logging.root.manager.disable
-        logging.disable(logging.WARNING)  # the exporter logs every operator it looks at
         try:
             torch.onnx.export(
-                module, (tensor,), file, dynamo=True, opset_version=OPSET, input_names=["input"],
-                output_names=list(outputs), dynamic_shapes=({0: torch.export.Dim("batch")},), external_data=False,
-                verbose=False,
+                module, (tensor,), str(file), opset_version=OPSET, input_names=["input"], output_names=list(outputs),
+                verbose=False, **how,
             )  # fmt: skip
         except Exception as error:  # the exporter wraps whatever the module raised
             raise ModelError(
@@ -76,10 +93,7 @@ def export_module(
                 allowed="a module that torch.export can trace",
                 action="serve it with torch (compression.compiled), or export it with its own package's exporter",
             ) from error
-        finally:
-            logging.disable(level)
-        data = file.read_bytes()
-    return keep_if_equal(data, path, [(example, wanted), (example[:1], [y[:1] for y in wanted])], tolerance)
+        return file.read_bytes()
 
 
 def export_head(head: Head, path: Path, *, tolerance: float = TOLERANCE) -> Exported:

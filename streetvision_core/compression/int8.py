@@ -162,7 +162,7 @@ def _input_name(path: Path) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The quantiser logs through the root logger, a line per operator it leaves alone."""
+    """Quantiser and exporter log through the root logger, a line per operator, and warn of what they do not follow."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -49,6 +49,8 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
     Adapter("backbone", "lora/*", f"{_MODELS}.dinov3:from_lora", "peft", "gpu"),
     Adapter("detector", "dense-lite2", f"{_MODELS}.detectors:from_settings"),
     Adapter("detector", "yolo12n", f"{_MODELS}.detectors:from_settings"),
+    Adapter("detector", "*-onnx", f"{_MODELS}.detectors.exported:from_settings"),
+    Adapter("detector", "*-int8", f"{_MODELS}.detectors.exported:from_settings"),
     Adapter("detector", "rfdetr-*", f"{_MODELS}.detectors.rfdetr:from_settings", "rfdetr", "gpu"),
     Adapter("detector", "Roboflow/rf-detr-*", f"{_MODELS}.detectors.rfdetr:from_settings", "transformers", "gpu"),
     Adapter("detector", "yolo[12]*", f"{_MODELS}.detectors.yolo:from_settings", "ultralytics", "detectors"),

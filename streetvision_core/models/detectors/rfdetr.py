@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from streetvision_core.settings import Settings
 from streetvision_core.types import Box, Frame
 
 VARIANTS: Final = {"nano": "RFDETRNano", "small": "RFDETRSmall", "medium": "RFDETRMedium", "large": "RFDETRLarge"}
+BILINEAR: Final = 2
+"""Pillow's number of it."""
 
 
 class RfDetr:
@@ -53,7 +56,13 @@ class RfDetr:
         self._model.model.model.eval()
         if dtype != torch.float32:
             self._model.inference(compile=False, dtype=dtype)
-        self._lock = threading.Lock()
+        self._card, self._lock = card, threading.Lock()
+
+    def portable(self) -> tuple[DetectorCard, Any]:
+        """The card of an exported copy, and the package's model, whose own `export` writes the ONNX file."""
+        held = self._model
+        config = _detr(held.model.resolution, held.means, held.stds, held.model.postprocess.num_select)
+        return replace(self._card, config=config), held
 
     def detect(self, frames: Sequence[Frame]) -> list[tuple[Box, ...]]:
         """For each frame at most 50 boxes with score >= 0.05, best first, in the frame's pixels."""
@@ -97,7 +106,8 @@ class TransformersRfDetr:
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
             raise _broken(folder, error) from error
         labels = model.config.id2label
-        self._meaning: Meaning = meaning_of([labels[i] for i in sorted(labels)], name)
+        self._classes = tuple(str(labels[i]) for i in sorted(labels))
+        self._meaning: Meaning = meaning_of(self._classes, name)
         self.name, self.version = name, str(getattr(model.config, "_commit_hash", None) or "local")
         self._model, self._device, self._dtype = model.to(device).eval(), device, dtype
         self._lock = threading.Lock()
@@ -116,6 +126,24 @@ class TransformersRfDetr:
             sizes = [(frame.height, frame.width) for frame in frames]
             found = self._processor.post_process_object_detection(outputs, threshold=MIN_SCORE, target_sizes=sizes)
         return [self._boxes(one, frame) for one, frame in zip(found, frames, strict=True)]
+
+    def portable(self) -> tuple[DetectorCard, Any]:
+        """The card of an exported copy, and the torch network pixels -> (boxes, logits) to export.
+
+        Raises:
+            ModelError: its processor prepares images in a way that the exported copy has no form for.
+        """
+        shown = self._processor
+        size = (int(shown.size["height"]), int(shown.size["width"])) if "height" in shown.size else (0, 1)
+        if size[0] != size[1] or not shown.do_normalize or int(shown.resample) != BILINEAR:
+            raise ModelError(
+                got=f"{self.name}, whose processor has size {shown.size}, normalising {shown.do_normalize}, "
+                f"resampling {shown.resample}",
+                allowed="a square size, bilinear, normalised",
+                action="serve it through transformers",
+            )
+        config = _detr(size[0], shown.image_mean, shown.image_std, self._model.config.num_queries)
+        return DetectorCard("rf-detr", self._classes, self.version, config), self._model
 
     def _boxes(self, one: dict[str, Any], frame: Frame) -> tuple[Box, ...]:
         corners, scores, labels = (one[key].float().cpu().numpy() for key in ("boxes", "scores", "labels"))
@@ -151,6 +179,11 @@ def from_settings(name: str, settings: Settings) -> RfDetr | TransformersRfDetr:
     dtype = dtype_of(precision_of(settings, device))
     kind = TransformersRfDetr if (folder / "config.json").is_file() else RfDetr
     return kind(name, folder, device, dtype)
+
+
+def _detr(side: int, mean: Sequence[float], std: Sequence[float], select: int) -> dict[str, Any]:
+    shown = {"mean": [float(v) for v in mean], "std": [float(v) for v in std]}
+    return {"ends": "detr", "side": int(side), **shown, "select": int(select)}
 
 
 def _broken(folder: Path, error: Exception) -> ModelError:

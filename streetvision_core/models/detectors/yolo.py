@@ -9,15 +9,12 @@ import os
 import tempfile
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
 from streetvision_core.errors import MissingExtraError, ModelError
-from streetvision_core.models.detectors._nms import MIN_SCORE
-from streetvision_core.models.detectors._yolo import decode_yolo, letterbox
+from streetvision_core.models.detectors._ends import YoloEnds
 from streetvision_core.models.detectors.card import WEIGHTS, DetectorCard
 from streetvision_core.models.detectors.meaning import counted_boxes, meaning_of
 from streetvision_core.models.hub import resolve
@@ -54,7 +51,7 @@ class UltralyticsYolo:
         card = DetectorCard.read(folder)
         self.name, self.version = name, card.version
         self._meaning = meaning_of(card.classes, name)
-        self._side = int(card.config.get("resolution", DEFAULT_SIDE))
+        self._card, self._ends = card, YoloEnds(int(card.config.get("resolution", DEFAULT_SIDE)))
         model = build(card)
         try:
             model.load_state_dict(load_file(folder / WEIGHTS))
@@ -75,30 +72,16 @@ class UltralyticsYolo:
     def _detect(self, frame: Frame) -> tuple[Box, ...]:
         import torch
 
-        image, scale, offset = letterbox(frame.pixels, self._side, self._side)
-        planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
+        planes = torch.from_numpy(self._ends.planes(frame))
         with self._lock, torch.inference_mode():
-            raw = self._model(planes.to(self._device).to(self._dtype) / 255)
-        corners, scores, classes = decode((raw[0] if isinstance(raw, tuple | list) else raw)[0].float().cpu().numpy())
-        corners = (corners - np.array(offset * 2, np.float32)) / np.float32(scale)
-        return counted_boxes(corners, scores, classes, self._meaning, frame.width, frame.height)
+            raw = self._model(planes.to(self._device).to(self._dtype))
+        outputs = [first(raw).float().cpu().numpy()]
+        return counted_boxes(*self._ends.found(outputs, frame), self._meaning, frame.width, frame.height)
 
-
-def decode(
-    raw: npt.NDArray[np.float32],
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """One image's output as corners [N, 4], scores [N] and class indices [N].
-
-    Args:
-        raw: float32 [4 + C, A] (centre, size, a score per class), or [N, 6] (corners, score, class) of networks that
-            suppress by themselves, such as YOLO26.
-    """
-    if raw.shape[1] == 6 and raw.shape[0] > 6:
-        kept = raw[raw[:, 4] >= MIN_SCORE]
-        return kept[:, :4], kept[:, 4], kept[:, 5].astype(np.int64)
-    corners, table = decode_yolo(raw, MIN_SCORE)
-    rows, classes = np.nonzero(table >= MIN_SCORE)
-    return corners[rows], table[rows, classes], classes.astype(np.int64)
+    def portable(self) -> tuple[DetectorCard, Any]:
+        """The card of an exported copy, and the torch network [1, 3, side, side] -> output to export."""
+        config = {"ends": "yolo", "side": self._ends.side}
+        return replace(self._card, config=config), self._model
 
 
 def build(card: DetectorCard) -> Any:
@@ -123,6 +106,11 @@ def build(card: DetectorCard) -> Any:
             allowed="one that ultralytics describes, e.g. yolo12x or yolo26x",
             action="name such a network",
         ) from error
+
+
+def first(raw: Any) -> Any:
+    """A YOLO's answer; in evaluation mode some networks add what training looks at."""
+    return raw[0] if isinstance(raw, tuple | list) else raw
 
 
 def from_settings(name: str, settings: Settings) -> UltralyticsYolo:

@@ -79,6 +79,15 @@ def test_compress__a_better_copy_is_another_model_too(fp32: Path, tmp_path: Path
     assert report.kept == FP32
 
 
+@pytest.mark.parametrize("constant", [np.full(2000, 0.9), np.full(2000, 0.1)])
+def test_compress__rows_that_show_nothing_accept_nothing(
+    fp32: Path, tmp_path: Path, frames: Frames, constant: np.ndarray
+) -> None:
+    report = _compress(fp32, tmp_path, frames, lambda path: constant, FAST_STATIC, ("static",))
+    assert report.kept == FP32
+    assert "so that MCC shows no change" in report.reason
+
+
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [(RIGHT[:-1], "1999 answers for 2000 rows"), (np.full(2000, np.nan), "answers that are no numbers")],

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from streetvision_core.compression.backbone import compress_backbone
+from streetvision_core.compression.backbone import OnnxTokens, compress_backbone, compress_head, compress_tokens
 from streetvision_core.errors import ModelError
+from streetvision_core.images.preprocess import get_preprocessor
+from streetvision_core.models.dinov3 import TokenBackbone, open_timm, open_transformers
+from streetvision_core.models.features import extract
 from streetvision_core.models.head import Head
 from streetvision_core.types import Frame
+from tests import tiny_dinov3
 
 
 def _head(backbone: str = "efficientnet-lite2") -> Head:
@@ -36,3 +41,50 @@ def test_compress_backbone__real_weights(tmp_path: Path) -> None:
 def test_compress_backbone__only_the_onnx_one(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="efficientnet-lite2"):
         compress_backbone(_head("timm/vit_base"), [], [], [], tmp_path)
+
+
+def _token_backbone(folder: Path, implementation: str) -> TokenBackbone:
+    getattr(tiny_dinov3, f"save_{implementation}")(folder)
+    opened = {"timm": open_timm, "transformers": open_transformers}[implementation](folder)
+    return TokenBackbone("tiny-dinov3", opened, "cpu", torch.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("implementation", ["timm", "transformers"])
+def test_compress_tokens__export_is_equal_and_int8_faster_and_the_same_or_refused(
+    tmp_path: Path, implementation: str
+) -> None:
+    backbone = _token_backbone(tmp_path / "model", implementation)
+    judge, preprocessor = _frames(8, 1), get_preprocessor("letterbox-224/1")
+    rows = extract(judge, backbone, preprocessor)
+    weights = np.random.default_rng(0).normal(size=(backbone.dim, 1)).astype(np.float32)
+    bias = -np.median(rows @ weights).astype(np.float32)
+    zero, one = np.zeros(backbone.dim, np.float32), np.ones(backbone.dim, np.float32)
+    head = Head(zero, one, (weights,), (np.array([bias], np.float32),), backbone.name, "letterbox-224/1")
+    y = (head.predict_logit(rows) > 0).astype(int)
+    report = compress_tokens(head, backbone, _frames(6, 2), judge, y, tmp_path / "out", threads=1, rounds=10)
+    assert extract(judge, OnnxTokens(backbone, tmp_path / "out" / "dinov3.onnx", 1), preprocessor) == pytest.approx(
+        rows, abs=1e-3 * float(np.abs(rows).max())
+    )
+    assert report.fp32_mcc == 1
+    (copy,) = report.candidates
+    assert copy.model is not None and copy.speed is not None and copy.mcc is not None, copy.reason
+    assert copy.accepted == (copy.speed.faster and abs(copy.mcc - 1) <= 0.002 + 1e-9)
+    assert report.kept == ("int8-static" if copy.accepted else "fp32")
+    with pytest.raises(ModelError, match="a head of 'efficientnet-lite2'"):
+        compress_tokens(_head(), backbone, [], [], [], tmp_path)
+
+
+def test_compress_head__is_judged_like_every_copy(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 64)).astype(np.float32)
+    zero, one = np.zeros(64, np.float32), np.ones(64, np.float32)
+    shapes = ((64, 32), (32, 1))
+    layers = tuple(rng.normal(size=s).astype(np.float32) for s in shapes)
+    head = Head(zero, one, layers, tuple(np.zeros(s[1], np.float32) for s in shapes), "b", "letterbox-224/1")
+    y = (head.predict_logit(rows) > 0).astype(int)
+    report = compress_head(head, rows[:64], rows[64:], y[64:], tmp_path, rounds=10)
+    (copy,) = report.candidates
+    assert report.fp32_mcc == 1 and report.rows == 136
+    assert copy.model is not None and copy.timing is not None and copy.speed is not None and copy.mcc is not None
+    assert copy.accepted == (copy.speed.faster and copy.mcc >= 0.998)

@@ -6,10 +6,10 @@ import pytest
 from streetvision_core.cascade.stages import DetectorsStage
 from streetvision_core.errors import DetectorClassesError, ModelError
 from streetvision_core.models import hub
+from streetvision_core.models.detectors._ends import decode
 from streetvision_core.models.detectors.card import DetectorCard
 from streetvision_core.models.detectors.matching import corners_of
 from streetvision_core.models.detectors.rfdetr import RfDetr, TransformersRfDetr
-from streetvision_core.models.detectors.yolo import decode
 from streetvision_core.models.factory import load_models
 from streetvision_core.settings import load_settings
 from streetvision_core.types import DEVICE_CLASSES, Frame
