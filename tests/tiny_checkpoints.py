@@ -204,3 +204,53 @@ def florence(folder: Path) -> Path:
     post = {"ocr": {"pattern": "(.+?)" + r"<loc_(\d+)>" * 8, "area_threshold": 0.0}}
     Florence2Processor(images, words, post_processor_config=post).save_pretrained(folder)
     return folder
+
+
+def siglip(folder: Path) -> Path:
+    """A SigLIP of a few thousand parameters: `SiglipModel`, its texts padded to their full length."""
+    import torch
+    from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel, SiglipProcessor
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    words = word_tokenizer()
+    config = SiglipConfig(
+        text_config={**small, "vocab_size": len(words), "max_position_embeddings": 8, "projection_size": 16},
+        vision_config={**small, "image_size": 32, "patch_size": 16},
+    )
+    SiglipModel(config).save_pretrained(folder)
+    SiglipProcessor(SiglipImageProcessor(size={"height": 32, "width": 32}), words).save_pretrained(folder)
+    return folder
+
+
+def clip(folder: Path) -> Path:
+    """A CLIP of a few thousand parameters: `CLIPModel`."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
+
+    torch.manual_seed(0)
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    words = word_tokenizer()
+    special = {"eos_token_id": words.eos_token_id, "bos_token_id": words.eos_token_id, "pad_token_id": 0}
+    config = CLIPConfig(
+        text_config={**small, **special, "vocab_size": len(words), "max_position_embeddings": 8},
+        vision_config={**small, "image_size": 32, "patch_size": 16},
+        projection_dim=16,
+    )
+    CLIPModel(config).save_pretrained(folder)
+    images = CLIPImageProcessor(size={"height": 32, "width": 32}, do_center_crop=False)
+    CLIPProcessor(images, words).save_pretrained(folder)
+    return folder
+
+
+def word_tokenizer() -> Any:
+    """A tokenizer of seven words, eight to a text."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", "cones", "on", "the", "road"])}
+    plain = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    plain.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=plain, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=8
+    )

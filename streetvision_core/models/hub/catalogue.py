@@ -13,7 +13,7 @@ import yaml
 from streetvision_core.errors import ModelError
 from streetvision_core.settings import Settings
 
-Role = Literal["backbone", "detector", "vlm", "video_vlm", "ocr", "segmenter", "generator", "baseline"]
+Role = Literal["backbone", "detector", "vlm", "video_vlm", "image_text", "ocr", "segmenter", "generator", "baseline"]
 Source = Literal["hub", "trained"]
 Gating = Literal["none", "manual"]
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -107,8 +107,8 @@ def entry(model_id: str) -> ModelEntry:
 def wanted(settings: Settings) -> tuple[ModelEntry, ...]:
     """The catalogue's entries that a profile names; embedded models come with packages and have none."""
     chosen = settings.models
-    single = (chosen.backbone, chosen.vlm, chosen.video_vlm, chosen.ocr, chosen.segmenter, chosen.generator)
-    names = {*single, *chosen.detectors}
+    asked = (chosen.vlm, chosen.video_vlm, chosen.image_text, chosen.ocr)
+    names = {chosen.backbone, *chosen.detectors, *asked, chosen.segmenter, chosen.generator}
     return tuple(one for one in entries() if one.id in names)
 
 

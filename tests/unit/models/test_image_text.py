@@ -8,6 +8,7 @@ from streetvision_core.models.factory import load_models
 from streetvision_core.models.hub import folder_of, record
 from streetvision_core.settings import load_settings
 from streetvision_core.types import Frame
+from tests import tiny_checkpoints
 
 pytestmark = pytest.mark.slow
 NAME = "tests/siglip-tiny"
@@ -15,8 +16,6 @@ NAME = "tests/siglip-tiny"
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    tokenizers = pytest.importorskip("tokenizers")
-    transformers = pytest.importorskip("transformers")
     base = load_settings("embedded")
     home = tmp_path_factory.mktemp("home")
     made = base.model_copy(
@@ -26,20 +25,7 @@ def settings(tmp_path_factory):
         }
     )
     folder = folder_of(NAME, made)
-    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    words = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", "cones", "on", "the", "road"])}
-    plain = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
-    plain.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=plain, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=8
-    )
-    config = transformers.SiglipConfig(
-        text_config={**small, "vocab_size": len(words), "max_position_embeddings": 8, "projection_size": 16},
-        vision_config={**small, "image_size": 32, "patch_size": 16},
-    )
-    transformers.SiglipModel(config).save_pretrained(folder)
-    images = transformers.SiglipImageProcessor(size={"height": 32, "width": 32})
-    transformers.SiglipProcessor(images, tokenizer).save_pretrained(folder)
+    tiny_checkpoints.siglip(folder)
     record(NAME, folder)
     return made
 

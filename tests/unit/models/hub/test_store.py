@@ -33,7 +33,15 @@ def folder(settings):
 @pytest.mark.parametrize("profile", ["light", "platinum"])
 def test_catalogue__has_every_model_of_the_big_profiles(profile):
     chosen = load_settings(profile).models
-    names = {chosen.backbone, *chosen.detectors, chosen.vlm, chosen.video_vlm, chosen.ocr, chosen.segmenter}
+    names = {
+        chosen.backbone,
+        *chosen.detectors,
+        chosen.vlm,
+        chosen.video_vlm,
+        chosen.image_text,
+        chosen.ocr,
+        chosen.segmenter,
+    }
     names.add(chosen.generator)
     assert {one.id for one in hub.wanted(load_settings(profile))} == names
 
