@@ -8,7 +8,21 @@ Example:
 """
 
 from streetvision_core.compression.memory.claims import Claim, claims
+from streetvision_core.compression.memory.measured import Measured, measurable, measure
 from streetvision_core.compression.memory.plan import Change, Item, MemoryPlan, plan_memory
 from streetvision_core.compression.memory.shapes import Shape, shape, shapes
 
-__all__ = ["Change", "Claim", "Item", "MemoryPlan", "Shape", "claims", "plan_memory", "shape", "shapes"]
+__all__ = [
+    "Change",
+    "Claim",
+    "Item",
+    "Measured",
+    "MemoryPlan",
+    "Shape",
+    "claims",
+    "measurable",
+    "measure",
+    "plan_memory",
+    "shape",
+    "shapes",
+]

@@ -13,7 +13,7 @@ from streetvision_core.loop.plots._charts import (
     traffic,
     week,
 )
-from streetvision_core.loop.plots._memory import memory, memory_table
+from streetvision_core.loop.plots._memory import measured_table, memory, memory_table
 from streetvision_core.loop.plots._pictures import boxes, eras, gallery, mined, photos, picture, strip, synthetic
 from streetvision_core.loop.plots._tables import compression_table, policy_table, table_summary
 
@@ -26,6 +26,7 @@ __all__ = [
     "gallery",
     "hardness",
     "leaderboard",
+    "measured_table",
     "memory",
     "memory_table",
     "mined",

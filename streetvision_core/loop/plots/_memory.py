@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from streetvision_core.compression.memory import Claim, MemoryPlan
+from streetvision_core.compression.memory import Claim, Measured, MemoryPlan
 from streetvision_core.loop.plots._style import BLUE, GREY, ORANGE, RED, axes
 
 
@@ -16,6 +16,13 @@ def memory_table(claims: Sequence[Claim]) -> Any:
     import pandas as pd
 
     return pd.DataFrame([claim.to_dict() for claim in claims]).set_index("model")
+
+
+def measured_table(rows: Sequence[Measured]) -> Any:
+    """What was computed next to what was measured in main memory on this machine, as a pandas DataFrame."""
+    import pandas as pd
+
+    return pd.DataFrame([row.to_dict() for row in rows]).set_index("model")
 
 
 def memory(plans: Sequence[MemoryPlan], claims: Sequence[Claim]) -> Any:

@@ -5,9 +5,9 @@ from typer.testing import CliRunner
 
 from streetvision_core.cli import _output
 from streetvision_core.cli._app import app
-from streetvision_core.compression.memory import claims, plan_memory, shape, shapes
+from streetvision_core.compression.memory import claims, measurable, measure, plan_memory, shape, shapes
 from streetvision_core.compression.memory.plan import RUNTIME_GIB, SLACK
-from streetvision_core.errors import SettingsError
+from streetvision_core.errors import ModelError, SettingsError
 from streetvision_core.models.hub import entry
 from streetvision_core.settings import VlmSettings, load_settings
 
@@ -128,3 +128,18 @@ def test_cli__json_and_exit_codes(monkeypatch):
     monkeypatch.setattr(_output.stdout, "_width", 160)
     shown = run(app, ["plan-memory", "--gpu", "24"])
     assert "GLM-4.6V-Flash" in shown.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [m for m in measurable() if m != "timm/vit_base_patch16_dinov3.lvd1689m"])
+def test_measure__the_computed_figure_is_near_what_a_process_really_takes(model):
+    found = measure(model)
+    assert found.peak_mb >= found.loaded_mb > found.computed_weights_mb * 0.9
+    if found.computed_mb is not None:  # torch: weights once, activations beside them
+        assert found.loaded_mb == pytest.approx(found.computed_weights_mb, rel=0.25)
+        assert found.computed_mb * 0.9 < found.peak_mb < found.computed_mb * 1.5
+
+
+def test_measure__others_are_refused():
+    with pytest.raises(ModelError, match="computed only"):
+        measure("zai-org/GLM-4.6V-Flash")
