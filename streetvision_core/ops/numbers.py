@@ -19,12 +19,14 @@ from streetvision_core.errors import DataError
 from streetvision_core.settings import find_home
 from streetvision_core.storage import atomic_write_text
 
-DOCUMENTS: Final = ("README.md", "docs/benchmarks/README.md")
+DOCUMENTS: Final = ("README.md", "docs/serving.md")
 _BLOCK: Final = re.compile(r"<!-- numbers:(\w+) -->\n(?:.*?\n)??<!-- /numbers:\1 -->", re.DOTALL)
 Results = Mapping[str, Any]
 _SHORT: Final = {"mcc": "MCC", "auc": "AUC", "recall": "recall", "false_alarm_rate": "false alarms"}
-_BESIDE: Final = {"real": "baseline"}
-"""Result files that another block shows beside its own."""
+_FILES: Final = {"server": "end_to_end"}
+"""Blocks whose result file has another name."""
+_BESIDE: Final = {"real": ("baseline",), "server": ("axon", "memory", "soak")}
+"""Result files that a block shows beside its own."""
 _NOT_YET: Final = {
     "loop": "streetvision daily --demo --days 3`, then `streetvision weekly --out docs/benchmarks/loop.json"
 }
@@ -79,20 +81,38 @@ def loop_table(results: Results) -> str:
     return head + "|---|---|---|---|---|\n" + "\n".join(rows) + note
 
 
-def benchmark_table(results: Results) -> str:
-    """One line of a benchmark's JSON, as it is."""
-    return "```json\n" + json.dumps(results, indent=None, sort_keys=True)[:2000] + "\n```\n"
+def server_table(results: Results) -> str:
+    """What the server adds, what it carries with the embedded cascade, whether it grows, whether it loses."""
+    axon, memory, soak = results["axon"], results["memory"], results["soak"]
+    rows = [
+        f"| HTTP gateway, instant model | {axon['http_requests_per_core_second']:,.0f} requests/s and core, "
+        f"{1000 * axon['added_p99_seconds']['http']:.1f} ms added at p99 | {_budget(axon)} |",
+        f"| subnet 72, instant model: signature, nonce on disk, permit | {axon['sn72_requests_per_core_second']:,.0f} "
+        f"requests/s and core, {1000 * axon['added_p99_seconds']['sn72']:.1f} ms added at p99 | bittensor's own axon: "
+        f"{axon['axon_requests_per_core_second']:,.0f} requests/s, "
+        f"{1000 * axon['added_p99_seconds']['axon']:.1f} ms; {axon['ratio']:.1f} times |",
+    ]
+    for connections, one in results["connections"].items():
+        ours, plain = (max(load["requests_per_second"] for load in one[kind]) for kind in ("ours", "plain"))
+        rows.append(
+            f"| embedded cascade, {connections} connections | {ours:.1f} requests/s | plain FastAPI loop: {plain:.1f}; "
+            f"{one['ratio']:.2f} times, both measured twice |"
+        )
+    growth = ", ".join(f"{side} {memory[side]['growth_percent']:+.1f} %" for side in ("gateway", "models"))
+    rows.append(f"| memory over {memory['requests']:,} requests | {growth} after the first fifth | flat |")
+    rows.append(
+        f"| {soak['kills']} random kills of model servers in {soak['seconds']:.0f} s | {soak['answered']:,} answered, "
+        f"{soak['lost']} lost, {soak['wrong']} wrong | none lost, none wrong |"
+    )
+    return "| what | measured | next to |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
-BLOCKS: Final[Mapping[str, Callable[[Results], str]]] = {
-    "real": real_table,
-    "loop": loop_table,
-    "scenes": benchmark_table,
-    "training": benchmark_table,
-    "mining": benchmark_table,
-    "runner": benchmark_table,
-    "serving": benchmark_table,
-}
+def _budget(axon: Results) -> str:
+    rate, added = axon["allowed_requests_per_core_second"], 1000 * axon["allowed_added_p99_seconds"]
+    return f"budget: {rate:,} and {added:.0f} ms"
+
+
+BLOCKS: Final[Mapping[str, Callable[[Results], str]]] = {"real": real_table, "loop": loop_table, "server": server_table}
 
 
 def fill(text: str, folder: Path) -> str:
@@ -125,12 +145,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _filled(name: str, folder: Path) -> str:
-    path = folder / f"{name}.json"
+    path = folder / f"{_FILES.get(name, name)}.json"
     if name in _NOT_YET and not path.exists():
         return f"<!-- numbers:{name} -->\nNot measured yet: `{_NOT_YET[name]}`.\n<!-- /numbers:{name} -->"
     try:
         results = json.loads(path.read_text())
-        if beside := _BESIDE.get(name):
+        for beside in _BESIDE.get(name, ()):
             results[beside] = json.loads((folder / f"{beside}.json").read_text())
         body = BLOCKS[name](results)
     except (OSError, ValueError, KeyError, TypeError) as error:

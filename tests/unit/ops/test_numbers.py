@@ -5,31 +5,60 @@ import pytest
 from streetvision_core.errors import DataError
 from streetvision_core.ops.numbers import fill, main
 
-BLOCK = "before\n<!-- numbers:scenes -->\n<!-- /numbers:scenes -->\nafter\n"
+BLOCK = "before\n<!-- numbers:loop -->\n<!-- /numbers:loop -->\nafter\n"
+
+
+def loop(frames):
+    rate = {"value": 0.5, "low": 0.4, "high": 0.6}
+    day = {"day": "2026-11-20", "outcome": "kept", "mcc_rendered": rate, "mcc_real": None, "training_frames": frames}
+    return json.dumps({"days": [day]})
 
 
 def test_fill__writes_the_result_and_is_idempotent(tmp_path):
-    (tmp_path / "scenes.json").write_text(json.dumps({"fps": 21}))
+    (tmp_path / "loop.json").write_text(loop(21))
     once = fill(BLOCK, tmp_path)
-    assert '"fps": 21' in once
+    assert "| 2026-11-20 | kept | 0.500 [0.400, 0.600] | – | 21 |" in once
     assert once.startswith("before\n")
     assert once.endswith("after\n")
     assert fill(once, tmp_path) == once
 
 
 def test_fill__follows_a_new_result(tmp_path):
-    (tmp_path / "scenes.json").write_text(json.dumps({"fps": 21}))
+    (tmp_path / "loop.json").write_text(loop(21))
     once = fill(BLOCK, tmp_path)
-    (tmp_path / "scenes.json").write_text(json.dumps({"fps": 22}))
+    (tmp_path / "loop.json").write_text(loop(22))
     twice = fill(once, tmp_path)
-    assert '"fps": 22' in twice
-    assert '"fps": 21' not in twice
+    assert "| 22 |" in twice
+    assert "| 21 |" not in twice
 
 
-@pytest.mark.parametrize("name", ["scenes", "nonsense"])
+@pytest.mark.parametrize("name", ["real", "nonsense"])
 def test_fill__a_missing_result_or_block_is_named(tmp_path, name):
     with pytest.raises(DataError, match=name):
         fill(f"<!-- numbers:{name} -->\n<!-- /numbers:{name} -->", tmp_path)
+
+
+def test_server__budget_ratio_and_losses_stand_in_the_table(tmp_path):
+    added = {"http": 0.0004, "sn72": 0.0008, "axon": 0.0096}
+    axon = {"http_requests_per_core_second": 2709.8, "sn72_requests_per_core_second": 1428, "ratio": 8.7}
+    axon |= {"axon_requests_per_core_second": 164, "added_p99_seconds": added}
+    axon |= {"allowed_requests_per_core_second": 1500, "allowed_added_p99_seconds": 0.005}
+    load = [{"requests_per_second": 3.0}, {"requests_per_second": 3.5}]
+    sides = {"gateway": {"growth_percent": 2.05}, "models": {"growth_percent": 0.0}}
+    files = {
+        "axon": axon,
+        "end_to_end": {"connections": {"16": {"ours": load, "plain": load[:1], "ratio": 1.22}}},
+        "memory": {"requests": 100000, **sides},
+        "soak": {"kills": 12, "seconds": 60.1, "answered": 4627, "lost": 0, "wrong": 0},
+    }
+    for name, result in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(result))
+    text = fill("<!-- numbers:server -->\n<!-- /numbers:server -->", tmp_path)
+    assert "2,710 requests/s and core, 0.4 ms added at p99 | budget: 1,500 and 5 ms" in text
+    assert "164 requests/s, 9.6 ms; 8.7 times" in text
+    assert "16 connections | 3.5 requests/s | plain FastAPI loop: 3.0; 1.22 times" in text
+    assert "gateway +2.0 %, models +0.0 %" in text
+    assert "4,627 answered, 0 lost, 0 wrong" in text
 
 
 def test_fill__the_loop_may_not_be_measured_yet(tmp_path):
