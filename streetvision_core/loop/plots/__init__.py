@@ -13,6 +13,7 @@ from streetvision_core.loop.plots._charts import (
     traffic,
     week,
 )
+from streetvision_core.loop.plots._labels import label_curves, label_errors, label_ratios
 from streetvision_core.loop.plots._memory import measured_table, memory, memory_table
 from streetvision_core.loop.plots._pictures import boxes, eras, gallery, mined, photos, picture, strip, synthetic
 from streetvision_core.loop.plots._tables import compression_table, policy_table, table_summary
@@ -25,6 +26,9 @@ __all__ = [
     "eras",
     "gallery",
     "hardness",
+    "label_curves",
+    "label_errors",
+    "label_ratios",
     "leaderboard",
     "measured_table",
     "memory",

@@ -8,6 +8,7 @@ from streetvision_core.loop.tasks.annotation import weak_summary
 from streetvision_core.loop.tasks.challenge import challenge_set
 from streetvision_core.loop.tasks.champion import ensure_champion, load_cascade
 from streetvision_core.loop.tasks.day import Day, open_day
+from streetvision_core.loop.tasks.doubts import label_doubts, likely_label_errors
 from streetvision_core.loop.tasks.drift import watch_drift
 from streetvision_core.loop.tasks.evaluation import (
     challenger_report,
@@ -16,6 +17,7 @@ from streetvision_core.loop.tasks.evaluation import (
     evaluation_text,
 )
 from streetvision_core.loop.tasks.facing import face_challenge
+from streetvision_core.loop.tasks.labels import label_curves, label_ratios, photo_labels, stream_labels
 from streetvision_core.loop.tasks.memory import measure_memory
 from streetvision_core.loop.tasks.mining import load_mined, mine, picture
 from streetvision_core.loop.tasks.photos import classify_photos
@@ -50,15 +52,20 @@ __all__ = [
     "fill_workbench",
     "heldout_table",
     "hold_contest",
+    "label_curves",
+    "label_doubts",
+    "label_ratios",
     "labelled_clips",
     "learned_from",
     "learning_table",
+    "likely_label_errors",
     "load_cascade",
     "load_mined",
     "measure_memory",
     "mine",
     "open_day",
     "open_review",
+    "photo_labels",
     "picture",
     "plan_synthesis",
     "promote_or_refuse",
@@ -68,6 +75,7 @@ __all__ = [
     "search_video",
     "sections",
     "show",
+    "stream_labels",
     "synthesize",
     "tell",
     "train_challenger",

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 import structlog
 
-from streetvision_core.data.table import FeatureTable
-from streetvision_core.errors import StreetVisionError, WorkbenchError
+from streetvision_core.errors import WorkbenchError
 from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.mining import MINED_FILE, MinedDay, load_mined
-from streetvision_core.loop.tasks.tables import real_table, split_of_group
-from streetvision_core.mining.label_errors import doubts
+from streetvision_core.loop.tasks.doubts import label_doubts
+from streetvision_core.loop.tasks.mining import MinedDay, load_mined
+from streetvision_core.loop.tasks.tables import split_of_group
 from streetvision_core.mining.review_app import ReviewApp, open_app
 from streetvision_core.mining.workbench import WorkbenchJob, WorkbenchSample, run_workbench
 
@@ -55,18 +54,8 @@ def open_review(day: Day, reviewer: str, port: int) -> Iterator[ReviewApp]:
         yield app
 
 
-def _doubts(day: Day) -> dict[str, tuple[float, bool]]:
-    """Label quality and suspicion of the day's labelled rows, by row name; empty where they cannot be judged."""
-    try:
-        told = doubts(FeatureTable.load(day.folder / MINED_FILE), real_table(), day.settings.seed)
-    except StreetVisionError as error:
-        logger.warning("labels_not_judged", got=error.got, do=error.action)
-        return {}
-    return {name.rpartition("/")[2]: doubt for name, doubt in told.items()}
-
-
 def _job(day: Day, mined: MinedDay) -> WorkbenchJob:
-    doubted = _doubts(day)
+    doubted = label_doubts(day)
     samples = [
         WorkbenchSample.from_row(
             row,

@@ -11,9 +11,10 @@ import pytest
 from streetvision_core.data.challenge_set import TrainedGroups
 from streetvision_core.data.scenes import SceneFrame
 from streetvision_core.data.starter import StarterPack
+from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import LeakError
 from streetvision_core.images.decode import decode_image
-from streetvision_core.loop import tasks
+from streetvision_core.loop import plots, tasks
 from streetvision_core.loop.tasks import challenge, champion, mining, queries, tables, training
 from streetvision_core.loop.tasks.annotation import QUEUE_FILE, WEAK_FILE
 from streetvision_core.loop.tasks.day import Day
@@ -163,6 +164,33 @@ def test_weak_labels__later_days_learn_from_what_was_reviewed(world):
     with (day.folder / QUEUE_FILE).open() as file:
         sheet = list(csv.DictReader(file))
     assert len(sheet) == summaries[2]["queued"]
+
+
+def test_label_errors__a_flipped_label_is_doubted_and_shown_with_both_labels(world):
+    day, mined, *_ = world[0]
+    path = day.folder / mining.MINED_FILE
+    table = FeatureTable.load(path)
+    flipped = int(np.flatnonzero(table.labels >= 0)[0])
+    wrong = table.labels.copy()
+    wrong[flipped] = 1 - wrong[flipped]
+    replace(table, labels=wrong).save(path)
+    try:
+        doubted = tasks.label_doubts(day)
+    finally:
+        table.save(path)
+    name = table.ids[flipped].rpartition("/")[2]
+    at = [row.name for row in mined.rows].index(name)
+    given = tuple(int(wrong[flipped]) if i == at else label for i, label in enumerate(mined.labels))
+    found = tasks.likely_label_errors(replace(mined, labels=given), doubted)
+    [one] = [one for one in found if one.row.name == name]
+    assert (one.given, one.suggested) == (wrong[flipped], table.labels[flipped])
+    assert [other.quality for other in found] == sorted(other.quality for other in found)
+    figure = plots.label_errors(day, found)
+    captions = [axis.get_title() for axis in figure.axes if axis.images]
+    assert len(captions) == min(len(found), 12)
+    assert f"given: {('none', 'road work')[one.given]}, suggested: {('none', 'road work')[one.suggested]}" in "".join(
+        caption for caption in captions if caption.startswith(f"{name}\n")
+    )
 
 
 @pytest.mark.parametrize(("era", "told"), [("native", ("night",)), ("letterbox-224", ())])
