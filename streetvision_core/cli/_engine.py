@@ -54,7 +54,7 @@ def annotate(
         emit(weak.summary())
         return
     summary = weak.summary()
-    for source in summary["sources"]:
+    for source in (source for source in summary["sources"] if source["answered"]):
         interval = f"[{source['low']}, {source['high']}] of {source['answered']} reviewed frames"
         say(f"{source['name']:14} right in {source['accuracy']} {interval}")
     say(f"taken without a person: {summary['accepted']} of {summary['frames']} ({summary['certificate']})")

@@ -1,7 +1,8 @@
 """Failure modes told from an image and its boxes by simple rules, each with measured precision and recall.
 
 `docs/benchmarks/modes.json` holds the numbers, measured on the rendered world's exact tags by
-`python tests/perf/bench_modes.py`. What a simple rule cannot tell is not tagged at all: see `NOT_TOLD`.
+`python tests/perf/bench_modes.py`. What a simple rule cannot tell is not tagged here: `NOT_TOLD` needs the image-text
+model, which `asking` asks where a profile has one, or a reviewer.
 
 Example:
     >>> sorted(tag(np.zeros((90, 160, 3), np.uint8)))

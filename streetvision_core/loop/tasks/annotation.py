@@ -16,9 +16,11 @@ import numpy.typing as npt
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.mining.accept import Judge, queue
 from streetvision_core.mining.annotate import LABEL_MODEL, Annotation
+from streetvision_core.mining.asking import label_answers
 from streetvision_core.mining.labelmodel import as_matrix
 from streetvision_core.mining.querylog import QueryRow
-from streetvision_core.mining.sources import SOURCES, logged_answers
+from streetvision_core.mining.sources import SOURCES, VLM, logged_answers
+from streetvision_core.models.vlm import Vlm
 from streetvision_core.storage import atomic_write_json, atomic_write_text
 from streetvision_core.types import Frame
 
@@ -26,7 +28,7 @@ WEAK_FILE: Final = "weak.json"
 QUEUE_FILE: Final = "queue.csv"
 
 WeakSource = Callable[[Frame], float]
-"""Any model that gives P(road work) of a frame, e.g. a VLM's answer."""
+"""Any model that gives P(road work) of a frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,17 +73,21 @@ def weak_labels(
 ) -> WeakLabels:
     """Asks every source, weighs them by what earlier days' reviews have shown, and sorts the frames.
 
+    The profile's image-text model, where there is one, is asked about frames whose answer it had no part in.
+
     Writes `weak.json` (what was said) and `queue.csv` (what a person should look at, most informative first).
 
     Args:
         day: the day; only labels of earlier days teach the label model.
         rows: the mined queries.
-        frames: their images, same order; only read where `more` asks for them.
-        more: further sources by name, e.g. `{"vlm": model.p_roadwork}`.
+        frames: their images, same order; only read by sources that have not answered when the query was served.
+        more: further sources by name, e.g. `{"llmdet": finder}`.
     """
     asked = dict(more or {})
     said = [logged_answers(row.verdict) | {name: float(ask(frame)) for name, ask in asked.items()}
             for row, frame in zip(rows, frames, strict=True)]  # fmt: skip
+    if day.models.vlm is not None:
+        _ask_vlm(day.models.vlm, said, frames)
     judge = _judge(day, (*SOURCES, *asked))
     p = judge.posterior(as_matrix(said, (*SOURCES, *asked)))
     accepted = judge.accepted(p)
@@ -126,6 +132,14 @@ def remember_reviewed(day: Day, labels: Sequence[int | None], ids: Sequence[str]
     final = dict(zip(ids, labels, strict=True))
     stored["frames"] = [entry | {"label": final.get(entry["id"])} for entry in stored["frames"]]
     atomic_write_json(path, stored)
+
+
+def _ask_vlm(vlm: Vlm, said: Sequence[dict[str, float]], frames: Sequence[Frame]) -> None:
+    """Adds the model's answer where the cascade had no need to ask it."""
+    silent = [i for i, answers in enumerate(said) if VLM not in answers]
+    for i, p in zip(silent, label_answers(vlm, [frames[i] for i in silent]), strict=True):
+        if p is not None:
+            said[i][VLM] = p
 
 
 def _reviewed(day: Day) -> dict[str, int | None]:

@@ -18,6 +18,7 @@ from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.queries import queries_of
 from streetvision_core.loop.tasks.tables import split_of_group
 from streetvision_core.mining import annotate, hardness, review
+from streetvision_core.mining.asking import asked_modes
 from streetvision_core.mining.balance import hard_weights
 from streetvision_core.mining.desk import ANNOTATIONS_FILE
 from streetvision_core.mining.modes import tag
@@ -86,7 +87,8 @@ def mine(day: Day, *, demo: bool = True) -> MinedDay:
         rows=tuple(picked),
         labels=labels,
         modes=tuple(
-            _modes(row, frame, tags.get(row.name, frozenset())) for row, frame in zip(picked, frames, strict=True)
+            _modes(row, frame, said | tags.get(row.name, frozenset()))
+            for row, frame, said in zip(picked, frames, _asked(day, picked, frames), strict=True)
         ),
         answers=np.array([row.verdict.p_roadwork for row in rows], np.float64),
     )
@@ -169,8 +171,18 @@ def _annotate(day: Day, rows: list[QueryRow], why: dict[str, str]) -> list[annot
     return sorted(said, key=lambda a: place[a.id])
 
 
+def _asked(day: Day, rows: list[QueryRow], frames: list[Frame]) -> list[frozenset[str]]:
+    """What the profile's image-text model, if it has one, says of frames whose modes the log does not know."""
+    unknown = [i for i, row in enumerate(rows) if not row.modes] if day.models.vlm is not None else []
+    found: list[frozenset[str]] = [frozenset()] * len(rows)
+    if day.models.vlm is not None and unknown:
+        for i, modes in zip(unknown, asked_modes(day.models.vlm, [frames[i] for i in unknown]), strict=True):
+            found[i] = frozenset(modes)
+    return found
+
+
 def _modes(row: QueryRow, frame: Frame, tags: frozenset[str]) -> tuple[FailureMode, ...]:
-    """What the log, else the rules say, and what reviewers added."""
+    """What the log, else the rules say, and what the image-text model and reviewers added."""
     boxes = [box for evidence in row.verdict.evidence for found in evidence.boxes.values() for box in found]
     told = row.modes or tuple(sorted(tag(frame, boxes, row.era)))
     return (*told, *(mode for mode in FAILURE_MODES if mode in tags and mode not in told))

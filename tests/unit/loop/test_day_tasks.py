@@ -16,10 +16,13 @@ from streetvision_core.errors import LeakError
 from streetvision_core.images.decode import decode_image
 from streetvision_core.loop import plots, tasks
 from streetvision_core.loop.tasks import challenge, champion, mining, queries, tables, training
-from streetvision_core.loop.tasks.annotation import QUEUE_FILE, WEAK_FILE
+from streetvision_core.loop.tasks.annotation import QUEUE_FILE, WEAK_FILE, weak_labels
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.mining import stream
 from streetvision_core.mining.querylog import NewQuery
+from streetvision_core.mining.sources import VLM
+from streetvision_core.models.factory import ModelSet
+from streetvision_core.models.vlm import YesNo
 from streetvision_core.types import Frame, Split
 from tests.unit.cascade.toy_street import toy_frame, toy_models, toy_settings, toy_table
 
@@ -198,6 +201,34 @@ def test_mined_modes__only_rules_that_hold_in_the_querys_era_speak(world, era, t
     _, mined, *_ = world[0]
     black = Frame.from_pixels(np.zeros((90, 160, 3), np.uint8), "black")
     assert mining._modes(replace(mined.rows[0], modes=(), era=era), black, frozenset()) == told
+
+
+class Colours:
+    """An image-text model that knows orange and says so of every third frame only."""
+
+    name = "colours"
+
+    def answer_each(self, frames, question=None):
+        return [YesNo(None if i % 3 else 0.9, 0.9, "yes") for i, _ in enumerate(frames)]
+
+
+def test_weak_labels__the_profiles_image_text_model_is_a_source_where_it_answers(world):
+    day, mined, *_ = world[-1]
+    asked = Day(day.settings, day.date)
+    asked.__dict__["models"] = ModelSet(
+        lambda: day.models.backbone, day.models.preprocessor, lambda: day.models.detectors, vlm=Colours
+    )
+    frames = [tasks.picture(day, row) for row in mined.rows]
+    before = (day.folder / WEAK_FILE).read_bytes()
+    try:
+        weak = weak_labels(asked, mined.rows, frames)
+    finally:
+        (day.folder / WEAK_FILE).write_bytes(before)
+    assert [VLM in said for said in weak.said] == [i % 3 == 0 for i in range(len(frames))]
+    assert VLM in weak.judge.model.sources
+    plain = [replace(row, modes=()) for row in mined.rows[:3]]
+    assert mining._asked(asked, plain, frames[:3]) == [frozenset({"rain", "occlusion", "unusual"}), *[frozenset()] * 2]
+    assert mining._asked(day, plain, frames[:3]) == [frozenset()] * 3
 
 
 def test_mined_rows__the_champions_mistakes_weigh_more(world):

@@ -3,12 +3,14 @@ import pytest
 
 from streetvision_core.data import scenes
 from streetvision_core.images.decode import decode_image, encode_jpeg
+from streetvision_core.mining.asking import MODE_QUESTIONS
 from streetvision_core.mining.modes import NOT_TOLD, TOLD, measure, nearest_meters, tag
 from streetvision_core.types import FAILURE_MODES, Box, Frame
 
 
 def test_modes__each_is_either_told_or_said_not_to_be() -> None:
     assert sorted([*TOLD, *NOT_TOLD]) == sorted(FAILURE_MODES)
+    assert set(MODE_QUESTIONS) == set(NOT_TOLD), "what no rule tells is asked of the image-text model"
 
 
 @pytest.fixture(scope="module")

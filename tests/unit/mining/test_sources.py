@@ -1,7 +1,8 @@
 import pytest
 
-from streetvision_core.mining.sources import HEAD, OCR, logged_answers
-from streetvision_core.models.evidence import classifier_evidence, detector_evidence, ocr_evidence
+from streetvision_core.mining.sources import HEAD, OCR, SOURCES, VLM, logged_answers
+from streetvision_core.models.evidence import classifier_evidence, detector_evidence, ocr_evidence, vlm_evidence
+from streetvision_core.models.vlm import YesNo
 from streetvision_core.types import Box, Verdict
 
 
@@ -22,3 +23,9 @@ def test_logged_answers__a_negated_sign_says_nothing(text, expected):
     answers = said(classifier_evidence(2.0, 0.1), ocr_evidence(text, 0.1))
     assert answers.get(OCR) == expected
     assert set(answers) - {OCR} == {HEAD}
+
+
+@pytest.mark.parametrize(("p", "expected"), [(0.83, {HEAD: 0.5, VLM: 0.83}), (None, {HEAD: 0.5})])
+def test_logged_answers__the_image_text_model_where_it_answered(p, expected):
+    assert said(classifier_evidence(0.0, 0.1), vlm_evidence(YesNo(p, 0.9, "yes", ""), 0.1)) == expected
+    assert VLM in SOURCES
