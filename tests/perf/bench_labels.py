@@ -26,7 +26,7 @@ from streetvision_core.storage import atomic_write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT = ROOT / "docs" / "benchmarks" / "labels.json"
-TARGETS = (0.3, 0.4, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9)
+TARGETS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9)
 FLIPPED = (0.05, 0.10)
 MOST_LABELS = 200
 
