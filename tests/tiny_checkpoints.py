@@ -254,3 +254,55 @@ def word_tokenizer() -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_object=plain, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=8
     )
+
+
+def blip2(folder: Path) -> Path:
+    """BLIP-2's own class with OPT: a vision tower, a querying transformer and a language model, all of them tiny."""
+    import torch
+    from transformers import Blip2Config, Blip2ForConditionalGeneration, Blip2Processor, BlipImageProcessor
+
+    words = tokenizer(("<pad>", "</s>", "<image>"), pad_token="<pad>", bos_token="</s>", eos_token="</s>")
+    image = words.convert_tokens_to_ids("<image>")
+    config = Blip2Config(
+        vision_config={"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                       "image_size": 28, "patch_size": 14},
+        qformer_config={"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                        "encoder_hidden_size": 16, "vocab_size": 30},
+        text_config={"model_type": "opt", "hidden_size": 16, "ffn_dim": 32, "num_hidden_layers": 2,
+                     "num_attention_heads": 2, "word_embed_proj_dim": 16, "vocab_size": len(words),
+                     "max_position_embeddings": 256, "bos_token_id": words.bos_token_id,
+                     "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id},
+        num_query_tokens=4, image_token_index=image,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    model = Blip2ForConditionalGeneration(config)
+    with torch.no_grad():  # as published, the queries are learned; fresh ones are zero and see nothing
+        model.query_tokens.normal_()
+    pictures = BlipImageProcessor(size={"height": 28, "width": 28})
+    model.save_pretrained(folder)
+    Blip2Processor(pictures, words, num_query_tokens=4).save_pretrained(folder)
+    return folder
+
+
+LLAMA_TEMPLATE = (
+    "<|begin_of_text|>{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n{{ m.content }}"
+    "<|eot_id|>{% endfor %}{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+
+
+def llama(folder: Path) -> Path:
+    """Llama's own class with the chat template of version 3, tiny."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    specials = ("<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>")
+    words = tokenizer(specials, bos_token="<|begin_of_text|>", eos_token="<|eot_id|>")
+    words.chat_template = LLAMA_TEMPLATE
+    config = LlamaConfig(
+        vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=2048, bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id,
+    )  # fmt: skip
+    torch.manual_seed(4)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
