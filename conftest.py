@@ -17,3 +17,12 @@ def _untouched_by_others() -> Iterator[None]:
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))  # examples show answers, not logs
     with np.printoptions(**_PRINTED_AS_EVER):
         yield
+
+
+_LONGEST = ("tests/notebooks/test_night.py", "tests/e2e/test_day.py")
+"""Files of tests that begin first, one for each of the two workers, so that neither ends long after the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the rest keeps its order."""
+    items.sort(key=lambda item: next((i for i, f in enumerate(_LONGEST) if item.nodeid.startswith(f)), len(_LONGEST)))
