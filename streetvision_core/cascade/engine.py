@@ -14,6 +14,7 @@ from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.cascade.decisions import Decisions, State, decide
 from streetvision_core.cascade.policy import Policy, get_policy
 from streetvision_core.cascade.stages import StageAdapter, StageSet, build_stages
+from streetvision_core.data.feature_keeper import FeatureKeeper
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.models.evidence import vector
 from streetvision_core.models.factory import ModelSet, load_models
@@ -37,6 +38,7 @@ class Cascade:
         policy: decides who ends where.
         version: name of the model version, written into each verdict.
         ocr_min_width_pixels: narrower frames are not read.
+        keeper: is given every frame's features.
 
     Raises:
         PreprocessMismatchError: head, calibration and models are not of one make.
@@ -50,6 +52,7 @@ class Cascade:
         policy: Policy,
         version: str,
         ocr_min_width_pixels: int = 640,
+        keeper: FeatureKeeper | None = None,
     ) -> None:
         calibration.check(head.backbone, head.preprocessing)
         head.check(models.backbone.name, models.preprocessor.name)
@@ -61,16 +64,19 @@ class Cascade:
             for stage in STAGES
             if not any(policy.wants(stage, part) for part in sizes)
         }
-        self._stages = build_stages(models, head, ocr_min_width_pixels, unwanted)
+        self._stages = build_stages(models, head, ocr_min_width_pixels, unwanted, keeper)
 
     @classmethod
-    def from_version(cls, folder: Path, settings: Settings, models: ModelSet | None = None) -> Cascade:
+    def from_version(
+        cls, folder: Path, settings: Settings, models: ModelSet | None = None, keeper: FeatureKeeper | None = None
+    ) -> Cascade:
         """Loads a model version.
 
         Args:
             folder: holds head.safetensors, head.json and calibration.json; its name is the version's.
             settings: profile and policy.
             models: loaded models to share; None loads the profile's.
+            keeper: is given every frame's features.
 
         Raises:
             CalibrationError: the calibration is missing or broken.
@@ -83,6 +89,7 @@ class Cascade:
             policy=get_policy(settings.cascade.policy),
             version=folder.name,
             ocr_min_width_pixels=settings.cascade.ocr_min_width_pixels,
+            keeper=keeper,
         )
 
     @property

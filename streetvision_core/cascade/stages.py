@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from streetvision_core.data.feature_keeper import FeatureKeeper
+from streetvision_core.data.feature_store import make_name
 from streetvision_core.errors import VlmError
 from streetvision_core.models.evidence import (
     COUNT_SCORE,
@@ -51,10 +53,11 @@ class StageAdapter(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassifierStage:
-    """Stage 1: frozen backbone and head."""
+    """Stage 1: frozen backbone and head; the features go to the keeper, where there is one."""
 
     models: ModelSet
     head: Head
+    keeper: FeatureKeeper | None = None
     stage: Stage = "classifier"
 
     def takes(self, frame: Frame, so_far: tuple[Evidence, ...]) -> bool:
@@ -64,7 +67,11 @@ class ClassifierStage:
     def run(self, frames: Sequence[Frame], so_far: SoFar) -> list[Evidence]:
         """See `StageAdapter.run`."""
         started = time.perf_counter()
-        logits = self.head.predict_logit(extract(frames, self.models.backbone, self.models.preprocessor))
+        features = extract(frames, self.models.backbone, self.models.preprocessor)
+        logits = self.head.predict_logit(features)
+        if self.keeper is not None:
+            make = make_name(self.models.backbone, self.models.preprocessor)
+            self.keeper.keep([frame.sha256 for frame in frames], make, features)
         seconds = (time.perf_counter() - started) / max(1, len(frames))
         return [classifier_evidence(float(logit), seconds) for logit in logits]
 
@@ -166,18 +173,18 @@ class StageSet:
     absent: Mapping[Stage, str]
 
 
-_Builder = Callable[[ModelSet, Head, int], "StageAdapter | str"]
+_Builder = Callable[[ModelSet, Head, int, "FeatureKeeper | None"], "StageAdapter | str"]
 
 _BUILDERS: Final[Mapping[Stage, _Builder]] = MappingProxyType(
     {
-        "classifier": lambda models, head, width: ClassifierStage(models, head),
-        "detectors": lambda models, head, width: (
+        "classifier": lambda models, head, width, keeper: ClassifierStage(models, head, keeper),
+        "detectors": lambda models, head, width, keeper: (
             DetectorsStage(models) if models.detectors else "the profile names no detector"
         ),
-        "vlm": lambda models, head, width: (
+        "vlm": lambda models, head, width, keeper: (
             VlmStage(models.vlm) if models.vlm is not None else "the profile names no image-text model"
         ),
-        "ocr": lambda models, head, width: (
+        "ocr": lambda models, head, width, keeper: (
             OcrStage(models, width) if models.ocr is not None else "the profile names no reader"
         ),
     }
@@ -185,7 +192,11 @@ _BUILDERS: Final[Mapping[Stage, _Builder]] = MappingProxyType(
 
 
 def build_stages(
-    models: ModelSet, head: Head, ocr_min_width_pixels: int, unwanted: Mapping[Stage, str] | None = None
+    models: ModelSet,
+    head: Head,
+    ocr_min_width_pixels: int,
+    unwanted: Mapping[Stage, str] | None = None,
+    keeper: FeatureKeeper | None = None,
 ) -> StageSet:
     """Makes the adapters of every stage whose model is there.
 
@@ -194,12 +205,13 @@ def build_stages(
         head: stage 1's head.
         ocr_min_width_pixels: narrower frames are not read.
         unwanted: stages that are left out, and why; their models are not even loaded.
+        keeper: is given every frame's features.
     """
     absent = dict(unwanted or {})
     present = []
     for stage in STAGES:
         if stage not in absent:
-            built = _BUILDERS[stage](models, head, ocr_min_width_pixels)
+            built = _BUILDERS[stage](models, head, ocr_min_width_pixels, keeper)
             if isinstance(built, str):
                 absent[stage] = built
             else:

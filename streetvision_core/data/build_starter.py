@@ -22,7 +22,7 @@ from streetvision_core.data._composed import build_composed
 from streetvision_core.data._evidence_rows import EvidenceMaker, Row, no_evidence
 from streetvision_core.data._starter_files import write_pack
 from streetvision_core.data._variants import variants
-from streetvision_core.data.feature_store import FeatureStore
+from streetvision_core.data.feature_store import FeatureStore, store_path
 from streetvision_core.data.sources import LabelledImage, read_labels
 from streetvision_core.data.splits import assign_splits, check_no_leak, join_near_duplicates
 from streetvision_core.data.table import FeatureTable
@@ -147,7 +147,7 @@ def _build(streets: Path | None, out: Path | None, *, with_evidence: bool) -> di
     images = usable(read_labels(root))
     models = load_models(settings)
     evidence = EvidenceMaker(models, settings.cascade.ocr_min_width_pixels) if with_evidence else None
-    store = FeatureStore(data / "features" / "features.sqlite")
+    store = FeatureStore(store_path(settings))
     table = build_table(images, root, models, store, evidence)
     train = {name for name, used in zip(table.ids, table.in_split(Split.TRAIN), strict=True) if used}
     backgrounds = [image for image in images if f"{image.path.relative_to(root).as_posix()}#native" in train]

@@ -19,6 +19,7 @@ from streetvision_core.errors import StorageError
 from streetvision_core.images.preprocess import Preprocessor
 from streetvision_core.models.backbone import Backbone
 from streetvision_core.models.features import extract, feature_dim
+from streetvision_core.settings import Settings
 from streetvision_core.types import Frame
 
 _SCHEMA: Final = """
@@ -120,6 +121,11 @@ class FeatureStore:
                 action=f"free space, or remove {self.path}: features are made again when needed",
                 path=str(self.path),
             ) from error
+
+
+def store_path(settings: Settings) -> Path:
+    """Where a project's feature store lies: one for the server, the loop and the notebooks."""
+    return settings.paths.resolve("data") / "features" / "features.sqlite"
 
 
 def make_name(backbone: Backbone, preprocessor: Preprocessor) -> str:

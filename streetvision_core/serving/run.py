@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvicorn
@@ -37,6 +38,9 @@ from streetvision_core.serving.reload import RegistryChampions
 from streetvision_core.serving.servers import ServerSpec, parse_specs, read_specs
 from streetvision_core.serving.supervisor import Child, end_with_parent
 from streetvision_core.settings import Settings
+
+if TYPE_CHECKING:
+    from streetvision_core.data.feature_keeper import FeatureKeeper
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
@@ -287,14 +291,22 @@ def _url(listener: socket.socket) -> str:
 def cascade_loader(settings: Settings) -> Load:
     """Makes the cascade of a version.
 
-    Each version gets models of its own: while the next one warms up, the old one is at work in another thread.
+    Each version gets models of its own: while the next one warms up, the old one is at work in another thread. What the
+    backbone saw is kept for the night.
     """
+
+    @cache
+    def keeper() -> FeatureKeeper:
+        from streetvision_core.data.feature_keeper import FeatureKeeper
+        from streetvision_core.data.feature_store import FeatureStore, store_path
+
+        return FeatureKeeper(FeatureStore(store_path(settings)))
 
     def load(version: ModelVersion) -> Engine:
         # the model libraries load only where a model does
         from streetvision_core.cascade.engine import Cascade
 
-        cascade: Engine = Cascade.from_version(version.folder, settings)
+        cascade: Engine = Cascade.from_version(version.folder, settings, keeper=keeper())
         return cascade
 
     return load

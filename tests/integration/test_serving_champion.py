@@ -13,6 +13,7 @@ import pytest
 from streetvision_core.cascade.calibrate import fit_cascade
 from streetvision_core.cascade.engine import Cascade
 from streetvision_core.data import scenes
+from streetvision_core.data.feature_store import FeatureStore, make_name, store_path
 from streetvision_core.data.starter import load_starter
 from streetvision_core.images.decode import decode_image, encode_jpeg
 from streetvision_core.loop import tasks
@@ -105,6 +106,9 @@ def test_serve__two_processes_say_what_the_cascade_says_here_and_reload(world, i
     assert 'sv_stage_latency_seconds_count{stage="classifier"}' in text
     assert f'version="{second}"' in text
     json.dumps(report.to_dict(), allow_nan=False)
+    digests = [hashlib.sha256(image.data).hexdigest() for image in images]
+    make = make_name(cascade.models.backbone, cascade.models.preprocessor)
+    assert set(FeatureStore(store_path(settings)).get(digests, make)) == set(digests)  # the night need not compute them
 
 
 def test_day__its_queries_go_through_a_running_server_into_the_log(world):

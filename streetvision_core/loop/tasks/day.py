@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from streetvision_core.data.feature_store import store_path
 from streetvision_core.data.observe import observe
 from streetvision_core.loop.workspace import Workspace, parse_day
 from streetvision_core.mining.desk import ReviewDesk
@@ -68,7 +69,7 @@ class Day:
     @property
     def feature_store(self) -> Path:
         """The feature store's file."""
-        return self.workspace.data / "features" / "features.sqlite"
+        return store_path(self.settings)
 
     @property
     def number(self) -> int:

@@ -8,9 +8,12 @@ import pytest
 from streetvision_core.cascade.decisions import Decisions
 from streetvision_core.cascade.engine import Cascade, predict_table
 from streetvision_core.cascade.policy import get_policy
+from streetvision_core.data.feature_keeper import FeatureKeeper
+from streetvision_core.data.feature_store import FeatureStore, make_name
 from streetvision_core.data.observe import observe
 from streetvision_core.errors import CalibrationError, ModelError, PreprocessMismatchError
 from streetvision_core.models.factory import ModelSet
+from streetvision_core.models.features import extract
 from streetvision_core.types import STAGES, Split
 from tests.unit.cascade.toy_street import (
     OCR_WIDTH,
@@ -25,6 +28,17 @@ from tests.unit.cascade.toy_street import (
 def cascade(toy, policy="certified", models=None):
     _, _, head, calibration, _ = toy
     return Cascade(models or toy_models(), head, calibration, get_policy(policy), "v-test", OCR_WIDTH)
+
+
+def test_predict__keeps_the_features_it_computed(toy, tmp_path):
+    _, frames, head, calibration, _ = toy
+    store, models = FeatureStore(tmp_path / "features.sqlite"), toy_models()
+    keeper = FeatureKeeper(store)
+    Cascade(models, head, calibration, get_policy("certified"), "v-test", OCR_WIDTH, keeper).predict(frames[:3])
+    keeper.close()
+    kept = store.get([frame.sha256 for frame in frames[:3]], make_name(models.backbone, models.preprocessor))
+    expected = extract(frames[:3], models.backbone, models.preprocessor)
+    np.testing.assert_allclose(np.stack([kept[frame.sha256] for frame in frames[:3]]), expected)
 
 
 def thresholds(calibration, frames):
