@@ -7,13 +7,16 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streetvision_core.cli._learning import DayText, Json, Profile
 from streetvision_core.cli._output import emit, say
 from streetvision_core.errors import DataError
+
+if TYPE_CHECKING:
+    from streetvision_core.models.detectors import Detector
 
 Photos = Annotated[Path | None, typer.Option(help="Folder with roadwork/ and none/ to start from.")]
 Usd = Annotated[float, typer.Option(min=0.0, help="Most US dollars, all runs together; remembered on disk.")]
@@ -45,11 +48,16 @@ def annotate(
     """Weighs what all sources say of the day's mined frames; says which labels need no person, and queues the rest."""
     from streetvision_core.loop import tasks
     from streetvision_core.loop.tasks.annotation import QUEUE_FILE, weak_labels
+    from streetvision_core.loop.tasks.finding import find_objects, weak_sources
 
     context = tasks.open_day(profile, day)
     mined = tasks.load_mined(context, demo=False)
     frames = [tasks.picture(context, row) for row in mined.rows]
-    weak = weak_labels(context, mined.rows, frames, _sources(zero_shot or [], segmenter))
+    finders = _finders(zero_shot or [], segmenter)
+    with _progress("looking") as progress:
+        found = find_objects(context, mined.rows, frames, finders, progress)
+    more = weak_sources(mined.rows, found, [finder.name for finder in finders])
+    weak = weak_labels(context, mined.rows, frames, more)
     if as_json:
         emit(weak.summary())
         return
@@ -143,17 +151,13 @@ def teach(
     _show({"labelled": len(labels), "roadwork": roadwork, "spent_usd": round(budget.spent_usd, 4)}, as_json)
 
 
-def _sources(zero_shot: list[Path], segmenter: Path | None) -> dict[str, Callable[[Any], float]]:
-    """Further weak sources: the best score of anything found."""
+def _finders(zero_shot: list[Path], segmenter: Path | None) -> list[Detector]:
+    """The models that look for what the phrases name."""
     from streetvision_core.models.concepts import GroundingDetector, Sam3Segmenter
 
-    made: list[Any] = [GroundingDetector(folder, folder.name) for folder in zero_shot]
+    made: list[Detector] = [GroundingDetector(folder, folder.name) for folder in zero_shot]
     made += [Sam3Segmenter(segmenter, segmenter.name)] if segmenter is not None else []
-
-    def best(detector: Any) -> Callable[[Any], float]:
-        return lambda frame: max((box.score for box in detector.detect([frame])[0]), default=0.0)
-
-    return {detector.name: best(detector) for detector in made}
+    return made
 
 
 def _generator(context: Any, kind: str, model: str, url: str, usd_per_image: float, budget_usd: float) -> Any:

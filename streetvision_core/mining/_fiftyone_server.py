@@ -25,6 +25,7 @@ def main(home: Path, days: Path, project: str, port: int, state: Path) -> int:
         from fiftyone.server.main import start_server
 
         from streetvision_core.mining._fiftyone_desk import show_decisions
+        from streetvision_core.mining._fiftyone_objects import show_objects
         from streetvision_core.mining._fiftyone_panel import PANEL
         from streetvision_core.mining._fiftyone_views import save_project_views, save_review_workspace
         from streetvision_core.mining.desk import ReviewDesk
@@ -32,7 +33,9 @@ def main(home: Path, days: Path, project: str, port: int, state: Path) -> int:
         if not fo.dataset_exists(project):
             raise _empty(project)
         dataset = fo.load_dataset(project)
-        show_decisions(dataset, ReviewDesk(days))
+        desk = ReviewDesk(days)
+        show_decisions(dataset, desk)
+        show_objects(dataset, desk)
         save_project_views(dataset)
         save_review_workspace(dataset, PANEL)
     except StreetVisionError as error:

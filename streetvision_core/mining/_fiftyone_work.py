@@ -21,6 +21,7 @@ from streetvision_core.mining._fiftyone_brain import (
     uniqueness,
 )
 from streetvision_core.mining._fiftyone_desk import show_decisions
+from streetvision_core.mining._fiftyone_objects import show_objects
 from streetvision_core.mining._fiftyone_samples import day_view, open_dataset, replace_day
 from streetvision_core.mining._fiftyone_views import forget_day_views, save_day_views, save_project_views
 from streetvision_core.mining._workbench_job import WorkbenchJob, WorkbenchResult
@@ -47,7 +48,9 @@ def work(job: WorkbenchJob) -> WorkbenchResult:
     with _timed(seconds, "scores"):
         score_answers(view, job.day)
         if job.days is not None:
-            show_decisions(dataset, ReviewDesk(job.days))
+            desk = ReviewDesk(job.days)
+            show_decisions(dataset, desk)
+            show_objects(dataset, desk)
     with _timed(seconds, "views"):
         views = [*save_day_views(dataset, view, job.day), *save_project_views(dataset)]
         forget_day_views(dataset)

@@ -14,6 +14,7 @@ from typing import Final
 from streetvision_core.errors import DataError
 from streetvision_core.mining import review
 from streetvision_core.mining.annotate import Annotation, load_annotations
+from streetvision_core.mining.objects import OBJECTS_FILE, FoundBySource, load_objects
 from streetvision_core.mining.review import By, Choice, Decision, ReviewedLabel
 
 ANNOTATIONS_FILE: Final = "annotations.json"
@@ -79,6 +80,14 @@ class ReviewDesk:
         """All decisions about a day, in the order they were made."""
         store = self.store(day)
         return review.import_csv(store) if store.exists() else []
+
+    def objects(self, day: str) -> dict[str, FoundBySource]:
+        """What annotation found in a day's frames, by frame and source; empty where nobody looked.
+
+        Raises:
+            DataError: not a day, or a broken file.
+        """
+        return load_objects(self.store(day).with_name(OBJECTS_FILE))
 
     def labels(self, day: str) -> dict[str, ReviewedLabel]:
         """The final label of each frame of a day, by id."""

@@ -1,10 +1,13 @@
 """FiftyOne for real: its database, Brain runs and exports, and what happens where it cannot run."""
 
+import base64
 import importlib.util
+import io
 import json
 import os
 import socket
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +22,7 @@ from streetvision_core.errors import WorkbenchError
 from streetvision_core.mining._mongod import Mongod
 from streetvision_core.mining.annotate import Annotation, save_annotations
 from streetvision_core.mining.desk import ReviewDesk
+from streetvision_core.mining.objects import OBJECTS_FILE, FoundObject, look, save_objects
 from streetvision_core.mining.review_app import open_app
 from streetvision_core.mining.workbench import (
     WorkbenchJob,
@@ -27,7 +31,8 @@ from streetvision_core.mining.workbench import (
     environment,
     run_workbench,
 )
-from streetvision_core.types import Box, Evidence, Verdict
+from streetvision_core.models.concepts import Region
+from streetvision_core.types import Box, Evidence, Frame, Verdict
 
 from .chromium import Browser, find_chromium
 
@@ -80,6 +85,20 @@ def make_sample(i: int, path: Path, p: float) -> WorkbenchSample:
     )
 
 
+class Drawer:
+    """A segmenter whose mask has no symmetry, so that a turned or shifted one would show."""
+
+    name = "drawer"
+    version = "1"
+    mask = np.random.default_rng(1).random((60, 80)) < 0.5
+
+    def segment(self, frame: Frame) -> list[Region]:
+        return [Region(Box(19.6, 30, 40, 45, "cone", 0.75), "traffic cone", self.mask)]
+
+    def detect(self, frames: list[Frame]) -> list[tuple[Box, ...]]:
+        return [tuple(region.box for region in self.segment(frame)) for frame in frames]
+
+
 def load_benchmark() -> ModuleType:
     path = Path(__file__).parents[1] / "perf" / "bench_workbench.py"
     spec = importlib.util.spec_from_file_location("bench_workbench", path)
@@ -112,6 +131,9 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> tuple[WorkbenchResult, Path
         when = f"{DAY}T12:00:00+00:00"
         said = [Annotation(s.name, "00", s.truth, (), "scene-truth", when, "why") for s in job.samples if s.reasons]
         save_annotations(folder / "days" / DAY / "annotations.json", said)
+        seen = look(Drawer(), Frame.from_pixels(np.zeros((60, 80, 3), np.uint8), "black"))
+        found = {"query-1": {"drawer": seen, "plain": (FoundObject(Box(0, 0, 40, 30, "drum", 0.5)),)}, "query-4": {}}
+        save_objects(folder / "days" / DAY / OBJECTS_FILE, found)
         result = run_workbench(replace(job, days=folder / "days"), folder / "fiftyone", timeout_seconds=300)
     return result, folder
 
@@ -147,6 +169,21 @@ def test_run_workbench__exports_both_formats(day: tuple[WorkbenchResult, Path]) 
 
 
 @pytest.mark.slow
+def test_run_workbench__shows_what_annotation_found(day: tuple[WorkbenchResult, Path]) -> None:
+    result, _ = day
+    stored = json.loads((Path(result.exports["fiftyone"]) / "samples.json").read_text())["samples"]
+    shown = {s["name"]: s["annotated"]["detections"] for s in stored if s.get("annotated")}
+    assert {name: len(found) for name, found in shown.items()} == {"query-1": 2, "query-4": 0}
+    drawn, plain = shown["query-1"]
+    assert (drawn["source"], drawn["label"], drawn["confidence"]) == ("drawer", "cone", 0.75)
+    assert drawn["bounding_box"] == pytest.approx([19 / 80, 0.5, 21 / 80, 0.25])
+    packed = base64.b64decode(drawn["mask"]["$binary"]["base64"])
+    mask = np.load(io.BytesIO(zlib.decompress(packed)), allow_pickle=False)
+    assert (mask == Drawer.mask[30:45, 19:40]).all()
+    assert (plain["source"], plain["bounding_box"], plain.get("mask")) == ("plain", [0, 0, 0.5, 0.5], None)
+
+
+@pytest.mark.slow
 def test_run_workbench__leaves_nothing_and_connects_nowhere(day: tuple[WorkbenchResult, Path]) -> None:
     _, folder = day
     assert databases(folder) == []
@@ -161,6 +198,7 @@ def test_work__a_later_day_erases_nothing_and_scores_equal_fiftyones() -> None:
     measured = load_benchmark().measure(24)
     assert measured["days"] == 2
     assert measured["first_day_unchanged"]
+    assert measured["objects_replace_their_field_alone"]
     assert {"hardness_2026_03_01", "mistakenness_2026_03_01", "uniqueness_2026_03_01"} <= set(measured["runs"])
     assert {"hardness_2026_03_02", "mistakenness_2026_03_02", "similarity"} <= set(measured["runs"])
     assert measured["indexed"] == 48, "the similarity index has grown"

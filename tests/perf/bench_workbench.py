@@ -103,6 +103,7 @@ def child(home: Path, n: int) -> None:
         name: float(np.abs(np.array(view.values(name)) - np.array(view.values(f"fo_{name}"))).max())
         for name in ("hardness", "mistakenness")
     }
+    alone = objects_replace_their_field_alone(dataset, home / "days")
     result = {
         "benchmark": "workbench",
         "samples": n,
@@ -110,6 +111,7 @@ def child(home: Path, n: int) -> None:
         "runs": list(runs),
         "indexed": int(dataset.load_brain_results("similarity").total_index_size),
         "first_day_unchanged": before[0] == before[1],
+        "objects_replace_their_field_alone": alone,
         "seconds_ours": [round(s, 3) for s in ours],
         "seconds_fiftyone": [round(s, 3) for s in theirs],
         "ratio": round(sum(theirs) / sum(ours), 1),
@@ -119,6 +121,26 @@ def child(home: Path, n: int) -> None:
         "cores": os.cpu_count(),
     }
     atomic_write_json(home / "result.json", result)
+
+
+def objects_replace_their_field_alone(dataset: Any, days: Path) -> bool:
+    """Shows two annotation runs of the second day, and looks at all samples before and after each."""
+    from streetvision_core.mining._fiftyone_objects import ANNOTATED, show_objects
+    from streetvision_core.mining.desk import ReviewDesk
+    from streetvision_core.mining.objects import OBJECTS_FILE, FoundObject, save_objects
+    from streetvision_core.types import Box
+
+    own = {ANNOTATED, "last_modified_at"}
+    before = [{k: v for k, v in sample.to_dict().items() if k not in own} for sample in dataset]
+    shown = []
+    for number in (0, 1):
+        found = {f"query-1-{number}": {"finder": (FoundObject(Box(1, 2, 3, 4, "cone", 0.5)),)}}
+        save_objects(days / "2026-03-02" / OBJECTS_FILE, found)
+        show_objects(dataset, ReviewDesk(days))
+        dataset.reload()
+        shown.append(dataset.exists(ANNOTATED).values("name") == list(found))
+    after = [{k: v for k, v in sample.to_dict().items() if k not in own} for sample in dataset]
+    return all(shown) and before == after
 
 
 def values_of(view: Any) -> list[Any]:

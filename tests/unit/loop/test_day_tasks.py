@@ -18,12 +18,14 @@ from streetvision_core.loop import plots, tasks
 from streetvision_core.loop.tasks import challenge, champion, mining, queries, tables, training
 from streetvision_core.loop.tasks.annotation import QUEUE_FILE, WEAK_FILE, weak_labels
 from streetvision_core.loop.tasks.day import Day
+from streetvision_core.loop.tasks.finding import find_objects, weak_sources
 from streetvision_core.mining import stream
+from streetvision_core.mining.objects import OBJECTS_FILE
 from streetvision_core.mining.querylog import NewQuery
 from streetvision_core.mining.sources import VLM
 from streetvision_core.models.factory import ModelSet
 from streetvision_core.models.vlm import YesNo
-from streetvision_core.types import Frame, Split
+from streetvision_core.types import Box, Frame, Split
 from tests.unit.cascade.toy_street import toy_frame, toy_models, toy_settings, toy_table
 
 DAYS = [dt.date(2026, 11, 20 + i) for i in range(3)]
@@ -229,6 +231,36 @@ def test_weak_labels__the_profiles_image_text_model_is_a_source_where_it_answers
     plain = [replace(row, modes=()) for row in mined.rows[:3]]
     assert mining._asked(asked, plain, frames[:3]) == [frozenset({"rain", "occlusion", "unusual"}), *[frozenset()] * 2]
     assert mining._asked(day, plain, frames[:3]) == [frozenset()] * 3
+
+
+class Corner:
+    """A finder whose box depends on the frame, so that frames taken for one another would show."""
+
+    version = "1"
+
+    def __init__(self, name):
+        self.name = name
+
+    def detect(self, frames):
+        return [(Box(0, 0, 5, 5, "cone", round(float(frame.pixels.mean()) / 255, 4)),) for frame in frames]
+
+
+def test_find_objects__early_answers_get_boxes_and_a_later_run_replaces_only_its_own(world):
+    day, mined, *_ = world[-1]
+    frames = [tasks.picture(day, row) for row in mined.rows]
+    early = {row.name: frame for row, frame in zip(mined.rows, frames, strict=True) if len(row.verdict.evidence) == 1}
+    assert early, "some answers must have come before stage 2"
+    first = find_objects(day, mined.rows, frames, [Corner("a")])
+    second = find_objects(day, mined.rows, frames, [Corner("b")])
+    (day.folder / OBJECTS_FILE).unlink()
+    for name, frame in early.items():
+        boxes = tasks.boxes_of(frame, day.models)
+        assert {source: len(first[name][source]) for source in boxes} == {s: len(b) for s, b in boxes.items()}
+    assert all(set(second[row.name]) == {*first[row.name], "b"} for row in mined.rows)
+    assert all(second[row.name]["a"] == first[row.name]["a"] for row in mined.rows)
+    scores = weak_sources(mined.rows, second, ["a", "b"])["b"]
+    assert [scores(frame) for frame in frames] == [Corner("b").detect([frame])[0][0].score for frame in frames]
+    assert len({scores(frame) for frame in frames}) > 1
 
 
 def test_mined_rows__the_champions_mistakes_weigh_more(world):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from streetvision_core.errors import ModelError
+from streetvision_core.mining.objects import look
 from streetvision_core.models.concepts import PHRASES, GroundingDetector, Sam3Segmenter, _class_of
 from streetvision_core.types import DEVICE_CLASSES, Frame
 
@@ -84,6 +85,14 @@ def test_segment__one_phrase_is_the_same_alone_or_among_others(sam3):
     among = [region for region in sam3.segment(FRAME) if region.phrase == "traffic cone"]
     assert [a.box for a in alone] == [b.box for b in among]
     assert sam3.detect([FRAME])[0]
+
+
+def test_look__keeps_sam3s_masks_cut_to_their_boxes(sam3):
+    regions, found = sam3.segment(FRAME), look(sam3, FRAME)
+    assert found
+    assert {one.box.score for one in found} <= {region.box.score for region in regions}
+    for one in found:
+        assert one.mask.shape == (one.box.y1 - one.box.y0, one.box.x1 - one.box.x0)
 
 
 def test_load__an_empty_folder_says_what_to_pull(tmp_path):
