@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from streetvision_core.cli import _engine
 from streetvision_core.data.challenge_set import TrainedGroups
 from streetvision_core.data.scenes import SceneFrame
 from streetvision_core.data.starter import StarterPack
@@ -261,6 +262,30 @@ def test_find_objects__early_answers_get_boxes_and_a_later_run_replaces_only_its
     scores = weak_sources(mined.rows, second, ["a", "b"])["b"]
     assert [scores(frame) for frame in frames] == [Corner("b").detect([frame])[0][0].score for frame in frames]
     assert len({scores(frame) for frame in frames}) > 1
+
+
+def test_annotate_command__looks_once_and_keeps_what_it_saw(world, monkeypatch, capsys):
+    day, mined, *_ = world[-1]
+    looks = []
+
+    class Counted(Corner):
+        def detect(self, frames):
+            looks.append(len(frames))
+            return super().detect(frames)
+
+    monkeypatch.setattr(tasks, "open_day", lambda profile, date: day)
+    monkeypatch.setattr(tasks, "load_mined", lambda day, demo: mined)
+    monkeypatch.setattr(_engine, "_finders", lambda zero_shot, segmenter: [Counted("corner")])
+    before = (day.folder / WEAK_FILE).read_bytes()
+    try:
+        _engine.annotate(as_json=True)
+        said = [entry["said"]["corner"] for entry in json.loads((day.folder / WEAK_FILE).read_text())["frames"]]
+        found = day.desk.objects(day.date.isoformat())
+    finally:
+        (day.folder / WEAK_FILE).write_bytes(before)
+        (day.folder / OBJECTS_FILE).unlink(missing_ok=True)
+    assert json.loads(capsys.readouterr().out)["frames"] == len(mined.rows) == len(looks)
+    assert said == [found[row.name]["corner"][0].box.score for row in mined.rows]
 
 
 def test_mined_rows__the_champions_mistakes_weigh_more(world):
