@@ -78,7 +78,7 @@ class RedisCache:
             self._rests_until = time.monotonic() + REST_SECONDS
             self._metrics.cache_errors.labels("unreachable").inc()
             if self._metrics.note_cache(up=False):
-                _log.warning("no cache for now", error=f"{type(error).__name__}: {error}")
+                _log.warning("cache unreachable, answers are computed", error=f"{type(error).__name__}: {error}")
             return None
         if self._metrics.note_cache(up=True):
             _log.info("cache answers")

@@ -7,11 +7,6 @@ from tests.notebooks.alone import NIGHT, NOTEBOOKS, runs_alone
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb") if not path.name.startswith(NIGHT))
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return tmp_path_factory.mktemp("shared")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook__runs_alone(name, tmp_path, shared):
