@@ -17,6 +17,8 @@ SV := $(ENV)/bin/streetvision
 STAMP := $(ENV)/.streetvision-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 PYTHON ?= python3
+# Each kernel and each server is a process of its own; without stored bytecode each would compile torch anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help envs setup setup-all run daily weekly lab notebooks test check numbers format lock clean
 

@@ -1,11 +1,16 @@
 """What every test starts from, the examples in docstrings included."""
 
+import os
 import sys
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import structlog
+
+# Hundreds of processes are started; without stored bytecode each would compile torch anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _PRINTED_AS_EVER = np.get_printoptions()
 

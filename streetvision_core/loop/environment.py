@@ -14,13 +14,16 @@ from streetvision_core.settings import ENV_PREFIX, Settings
 MARK = "STREETVISION_STEP"
 """Environment variable that every process of a step carries; its value is unique to the attempt."""
 
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+"""Often set where images are built; there each of the night's processes would compile its libraries anew."""
+
 # They change where and how the loop runs, not what a step computes.
 _LOOP_ONLY = ("step_timeout_seconds", "retries", "notify_urls")
 
 
 def kernel_environment(settings: Settings, mark: str) -> dict[str, str]:
     """The environment of a step's kernel, so that `load_settings()` in the notebook returns `settings`."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(ENV_PREFIX)}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(ENV_PREFIX) and k != _NO_BYTECODE}
     values = settings.model_dump(mode="json")
     values["paths"]["home"] = str(settings.paths.home.resolve())
     values["loop"]["notify_urls"] = []  # they hold secrets, and no notebook notifies

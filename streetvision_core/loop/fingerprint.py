@@ -14,7 +14,8 @@ import streetvision_core
 from streetvision_core.storage import file_sha256
 
 _ABSENT = "absent"
-_NOT_SOURCE = {".pyc", ".md"}
+_NOT_SOURCE = {".md"}
+_COMPILED = "__pycache__"
 
 
 def step_fingerprint(
@@ -58,8 +59,8 @@ def tree_sha256(path: Path) -> str:
 
 def package_sha256(folder: Path) -> str:
     """Digest of a package's source and weights, without documents and compiled files."""
-    files = (file for file in folder.rglob("*") if file.is_file() and file.suffix not in _NOT_SOURCE)
-    return _names_and_bytes(folder, files)
+    files = (file for file in folder.rglob("*") if file.suffix not in _NOT_SOURCE and _COMPILED not in file.parts)
+    return _names_and_bytes(folder, (file for file in files if file.is_file()))
 
 
 def _names_and_bytes(folder: Path, files: Iterable[Path]) -> str:

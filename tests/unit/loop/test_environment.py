@@ -12,6 +12,7 @@ def with_loop(settings, **changes):
 
 def test_kernel_environment__gives_the_same_settings(settings, monkeypatch, tmp_path):
     monkeypatch.setenv("SV_MINING__BUDGET", "7")  # of the shell, not of the settings in hand
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     settings = with_loop(settings, queries_per_day=33, notify_urls=("discord://id/secret",))
     environment = kernel_environment(settings, "m1")
     code = "from streetvision_core.settings import load_settings as l; print(l().model_dump_json())"
@@ -23,6 +24,7 @@ def test_kernel_environment__gives_the_same_settings(settings, monkeypatch, tmp_
     assert seen == expected
     assert "secret" not in " ".join(environment.values())
     assert environment[MARK] == "m1"
+    assert "PYTHONDONTWRITEBYTECODE" not in environment, "ten kernels a night would compile torch anew"
     assert os.environ["SV_MINING__BUDGET"] == "7"
 
 
