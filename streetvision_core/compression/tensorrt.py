@@ -80,9 +80,10 @@ def build_engine(source: Path, target: Path, shapes: Mapping[str, tuple[tuple[in
 
     Raises:
         MissingExtraError: TensorRT is not installed.
-        ModelError: its version is not one this was written for, or it cannot parse or build the model.
+        ModelError: its libraries or a GPU are missing, its version is not one this was written for, or it cannot parse
+            or build the model.
     """
-    trt = _tensorrt()
+    trt, gpu = _tensorrt(), _gpu()
     logger = trt.Logger(trt.Logger.WARNING)
     builder = trt.Builder(logger)
     network = builder.create_network(_strongly_typed(trt))
@@ -99,7 +100,7 @@ def build_engine(source: Path, target: Path, shapes: Mapping[str, tuple[tuple[in
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         raise _failed(f"no engine for {source.name}")
-    note = EngineNote(str(trt.__version__), _gpu(), file_sha256(source))
+    note = EngineNote(str(trt.__version__), gpu, file_sha256(source))
     atomic_write_bytes(target, bytes(engine))
     atomic_write_json(target.with_suffix(".json"), asdict(note))
     return note
@@ -127,8 +128,14 @@ def check_note(engine: Path, tensorrt: str, gpu: str) -> EngineNote:
 def _tensorrt() -> Any:
     try:
         import tensorrt
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtraError("tensorrt", "tensorrt") from error
+    except ImportError as error:  # the bindings are there and what they are bound to is not
+        raise ModelError(
+            got=f"TensorRT without its libraries: {error}",
+            allowed="the package tensorrt with tensorrt-cu13-libs, which downloads from pypi.nvidia.com",
+            action="reach that index and run: pip install 'streetvision[tensorrt]' -c constraints.txt",
+        ) from error
     major = int(str(tensorrt.__version__).split(".")[0])
     if major not in MAJORS:
         raise ModelError(
@@ -148,6 +155,12 @@ def _strongly_typed(trt: Any) -> int:
 def _gpu() -> str:
     import torch
 
+    if not torch.cuda.is_available():
+        raise ModelError(
+            got="no NVIDIA GPU that torch can use",
+            allowed="the GPU that will run the engine; it belongs to that one",
+            action="build it there; here serve the ONNX file, or cast_fp16's, on ONNX Runtime",
+        )
     return str(torch.cuda.get_device_name())
 
 

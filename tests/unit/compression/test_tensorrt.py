@@ -42,6 +42,25 @@ def test_build_engine__without_tensorrt(fp32, tmp_path, monkeypatch):
         ours.build_engine(fp32, tmp_path / "x.engine", {})
 
 
+def test_build_engine__with_the_bindings_alone(fp32, tmp_path, monkeypatch):
+    """Where the vendor's index is out of reach, tensorrt-cu13-bindings installs and tensorrt-cu13-libs does not."""
+    (tmp_path / "tensorrt.py").write_text(
+        "raise ImportError('libnvonnxparser.so.11: cannot open shared object file: No such file or directory')"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    with pytest.raises(ModelError, match=r"without its libraries: libnvonnxparser.so.11.*do: reach that index"):
+        ours.build_engine(fp32, tmp_path / "x.engine", {})
+
+
+def test_build_engine__without_a_gpu(fp32, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="11.4.0.106"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ModelError, match=r"got no NVIDIA GPU.*do: build it there"):
+        ours.build_engine(fp32, tmp_path / "x.engine", {})
+    assert not (tmp_path / "x.engine").exists()
+
+
 @pytest.mark.parametrize(("version", "known"), [("10.16.1.11", True), ("11.4.0.106", True), ("8.6.1", False)])
 def test_tensorrt__versions(version, known, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__=version))
