@@ -85,8 +85,11 @@ def teach_yes_and_no(model: Any, processor: Any) -> None:
             head.weight[row] = strength * thought / thought.dot(thought) + noise
 
 
-def glm(folder: Path, *, taught: bool = True) -> Path:
-    """A GLM-4.6V-Flash of a few thousand parameters: `Glm4vForConditionalGeneration`; untaught, it babbles."""
+def glm(folder: Path, *, taught: bool = True, width: int = 64) -> Path:
+    """A GLM-4.6V-Flash of a few thousand parameters: `Glm4vForConditionalGeneration`; untaught, it babbles.
+
+    Of `width` 256 all its layers can be stored in 4 bit in groups of 128.
+    """
     import torch
     from transformers import Glm4vConfig, Glm4vForConditionalGeneration, Glm4vProcessor
     from transformers.models.glm4v.image_processing_glm4v import Glm4vImageProcessor
@@ -97,14 +100,16 @@ def glm(folder: Path, *, taught: bool = True) -> Path:
     torch.manual_seed(0)
     config = Glm4vConfig(
         text_config={
-            "vocab_size": len(words), "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
-            "num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": ids["<|endoftext|>"],
+            "vocab_size": len(words), "hidden_size": width, "intermediate_size": width * 3 // 2,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "pad_token_id": ids["<|endoftext|>"],
             "rope_parameters": {
-                "rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1], "partial_rotary_factor": 0.5,
+                "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5,
+                "mrope_section": [width // 32, width // 64, width // 64],
             },
         },
         vision_config={
-            "depth": 1, "hidden_size": 32, "num_heads": 2, "out_hidden_size": 64, "intermediate_size": 48,
+            "depth": 1, "hidden_size": 32, "num_heads": 2, "out_hidden_size": width, "intermediate_size": 48,
             "image_size": 56,
         },
         image_token_id=ids["<|image|>"],

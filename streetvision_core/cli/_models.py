@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -114,6 +115,56 @@ def verify_models(
         else:
             say(f"[red]fail[/]  {row['model']}: {row['got']}; {row['do']}")
     raise typer.Exit(OK if all(row["state"] == "ok" for row in rows) else NAMED_ERROR)
+
+
+@models.command(
+    "check-copy", epilog="Example:  streetvision models check-copy zai-org/GLM-4.6V-Flash glm-w4a16 frames/"
+)
+def check_copy(
+    source: Annotated[str, typer.Argument(help="Id of the model in 16 bit.")],
+    copy: Annotated[str, typer.Argument(help="Name of its 4-bit copy's folder among the models.")],
+    judge: Annotated[Path, typer.Argument(help="Folder with the subfolders `roadwork` and `none`; not calibrated on.")],
+    within_ms: Annotated[
+        float | None, typer.Option("--within-ms", help="Slower than the original is allowed, up to this.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed rounds.")] = 10,
+    profile: Profile = "",
+    as_json: Json = False,
+) -> None:
+    """Whether a 4-bit copy answers as its original and fast enough; only then can a profile load it.
+
+    Both are held in memory at once.
+    """
+    from streetvision_core.compression.four_bit import check_four_bit
+    from streetvision_core.data.sources import FolderSource
+    from streetvision_core.models import hub
+    from streetvision_core.models.torch_models import device_of, precision_of
+    from streetvision_core.models.vlm.local import LocalVlm
+    from streetvision_core.models.vlm.residency import Residency
+    from streetvision_core.settings import load_settings
+
+    settings = load_settings(profile or None)
+    device = device_of(settings)
+
+    def open_vlm(folder: Path) -> LocalVlm:
+        precision = precision_of(settings, device)
+        memory = Residency(lambda: sys.maxsize)
+        return LocalVlm(folder.name, folder, memory, device=device, precision=precision)
+
+    images = [image for image in FolderSource(judge).images() if image.label is not None]
+    report = check_four_bit(
+        hub.resolve(source, settings),
+        hub.folder_of(copy, settings),
+        [image.read() for image in images],
+        [int(image.label or 0) for image in images],
+        open_vlm=open_vlm,
+        rounds=rounds,
+        within_seconds=within_ms / 1000 if within_ms is not None else None,
+    )
+    if as_json:
+        emit(report.to_dict())
+    say(report.reason)
+    raise typer.Exit(OK if report.path == hub.folder_of(copy, settings) else NAMED_ERROR)
 
 
 def _chosen(ids: list[str] | None, settings: Any) -> list[str]:

@@ -16,15 +16,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+from unittest.mock import patch
 
 from streetvision_core.errors import MissingExtraError, ModelError, StreetVisionError
 from streetvision_core.models.vlm.prompts import QUESTION, message
 
 SCHEME: Final = "W4A16_ASYM"
+GROUP: Final = 128
 KEPT: Final = ("lm_head", "re:.*visual.*", "re:.*vision_tower.*", "re:.*multi_modal_projector.*")
 _LAYERS: Final = r"re:.*language_model\.layers\.\d+\."
 Mappings = tuple[tuple[str, tuple[str, ...]], ...]
@@ -52,10 +55,11 @@ def mappings_of(folder: Path) -> Mappings:
     """The mappings of a checkpoint.
 
     Raises:
-        ModelError: no config, or a model for which none are known.
+        ModelError: no config, a model for which none are known, or layers that cannot be cut into groups.
     """
     try:
-        kind = str(json.loads((folder / "config.json").read_text())["model_type"])
+        config = json.loads((folder / "config.json").read_text())
+        kind = str(config["model_type"])
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{folder} without a readable config.json", "a checkpoint's folder", "name one") from error
     if kind not in MAPPINGS:
@@ -65,6 +69,13 @@ def mappings_of(folder: Path) -> Mappings:
             action="add its layers to MAPPINGS; compare them with model.named_modules()",
             model_type=kind,
         )
+    text = config.get("text_config") or {}
+    if odd := {name: text[name] for name in ("hidden_size", "intermediate_size") if text.get(name, 0) % GROUP}:
+        raise ModelError(
+            got=f"{folder.name} with {', '.join(f'{name} {width}' for name, width in odd.items())}",
+            allowed=f"widths that are multiples of {GROUP}, the weights that share a scale",
+            action="serve it in 16 bit",
+        )
     return MAPPINGS[kind]
 
 
@@ -73,7 +84,7 @@ def llm_compressor(folder: Path, out: Path, images: Sequence[Path]) -> None:
 
     Raises:
         MissingExtraError: not the quantising environment.
-        ModelError: no mappings, or nothing to calibrate on.
+        ModelError: no mappings, nothing to calibrate on, or a model that this transformers does not know.
     """
     layers = mappings_of(folder)
     if not images:
@@ -82,23 +93,32 @@ def llm_compressor(folder: Path, out: Path, images: Sequence[Path]) -> None:
         from llmcompressor import oneshot
         from llmcompressor.modifiers.quantization import QuantizationModifier
         from llmcompressor.modifiers.transform.awq import AWQMapping, AWQModifier
-        from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
     except ImportError as error:
         raise _wrong_environment("llmcompressor", "quantize") from error
+    try:
+        AutoConfig.from_pretrained(folder, local_files_only=True)
+    except ValueError as error:
+        raise ModelError(
+            got=f"{folder.name}: {str(error).splitlines()[0]}",
+            allowed="a model known to the transformers of envs/quantize.txt, which is too old for Molmo2",
+            action="serve it in 16 bit, or in this process with vlm.four_bit",
+        ) from error
     processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
     model = AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True, dtype="auto")
     recipe = [
         AWQModifier(duo_scaling="both", mappings=[AWQMapping(smooth, list(read)) for smooth, read in layers]),
         QuantizationModifier(targets=["Linear"], scheme=SCHEME, ignore=list(KEPT)),
     ]
-    oneshot(
-        model=model,
-        processor=processor,
-        dataset=_questions(processor, images),
-        recipe=recipe,
-        num_calibration_samples=len(images),
-        data_collator=lambda batch: batch[0],
-    )
+    with _pinning_where_it_helps():
+        oneshot(
+            model=model,
+            processor=processor,
+            dataset=_questions(processor, images),
+            recipe=recipe,
+            num_calibration_samples=len(images),
+            data_collator=lambda batch: batch[0],
+        )
     model.save_pretrained(out, save_compressed=True)
     processor.save_pretrained(out)
 
@@ -117,9 +137,9 @@ def auto_awq(folder: Path, out: Path, images: Sequence[Path]) -> None:
         raise _wrong_environment("awq", "awq") from error
     try:
         model = AutoAWQForCausalLM.from_pretrained(str(folder), safetensors=True)
-    except TypeError as error:  # what AutoAWQ raises for a model type it does not know
+    except (TypeError, ValueError) as error:  # of AutoAWQ, and of its transformers, for a model type it does not know
         raise ModelError(
-            got=f"{folder.name}: {error}",
+            got=f"{folder.name}: {str(error).splitlines()[0]}",
             allowed="a model that AutoAWQ 0.2.9 knows; GLM-4.6V and Molmo2 are not among them",
             action="use --tool llm-compressor",
         ) from error
@@ -152,6 +172,19 @@ def _questions(processor: Any, images: Sequence[Path]) -> Any:
     return (
         Dataset.from_dict({"path": [str(path) for path in images]}).map(ask, remove_columns=["path"]).with_format("pt")
     )
+
+
+@contextmanager
+def _pinning_where_it_helps() -> Iterator[None]:
+    """llm-compressor pins what its search keeps, for a GPU to fetch; torch cannot pin on a machine without one."""
+    import torch
+    from llmcompressor.pipelines.cache import IntermediatesCache
+
+    if torch.accelerator.is_available():
+        yield
+        return
+    with patch.object(IntermediatesCache, "pin_memory", lambda *_: None):
+        yield
 
 
 def _wrong_environment(package: str, name: str) -> MissingExtraError:

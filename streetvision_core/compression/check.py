@@ -71,7 +71,7 @@ class CompressionReport:
     """What is served, and why.
 
     Attributes:
-        kept: `fp32`, or the name of the copy, such as `int8-static`.
+        kept: `fp32` (or `original`, see `check_copies`), or the name of the copy, such as `int8-static`.
         path: the file of what is kept.
         reason: a plain sentence.
         rows: number of rows judged on.
@@ -145,35 +145,46 @@ def check_copies(
     *,
     rounds: int = 30,
     prefix: str = "",
+    original: str = FP32,
+    within_seconds: float | None = None,
 ) -> CompressionReport:
     """Makes copies of any kind (int8, fp16, another runtime's file) and keeps the fastest one that is allowed.
 
     Args:
-        source: the file they are made from.
+        source: the file, or the checkpoint's folder, they are made from.
         makers: by name, what writes a copy.
         predict: see `compress`.
         make_run: see `compress`.
         y: see `compress`.
         rounds: timed rounds, A B A B.
         prefix: of the names in the report.
+        original: what the source is called in the report.
+        within_seconds: for copies that are made to fit and not to hurry: they need not be faster than the source if 19
+            of 20 rounds take no longer than this.
     """
     reference = np.asarray(predict(source), dtype=np.float64)
     made = {name: _attempt(make, predict, make_run) for name, make in makers.items()}
     ready = {method: tried for method, tried in made.items() if isinstance(tried, _Ready)}
-    runs: dict[str, Callable[[], object]] = {FP32: make_run(source)}
+    runs: dict[str, Callable[[], object]] = {original: make_run(source)}
     runs.update({method: tried.run for method, tried in ready.items()})
     timings = interleave(runs, rounds) if ready else {}
     fp32_mcc = mcc(reference, y)
+    judge = _Judge(original, reference, y, fp32_mcc, within_seconds)
     candidates = tuple(
-        _judge(method, tried, timings[method], timings[FP32], reference, fp32_mcc, y)
+        judge(method, tried, timings[method], timings[original])
         if isinstance(tried, _Ready)
         else Candidate(method, False, f"refused: {tried}")
         for method, tried in made.items()
     )
-    kept, path, reason = _choose(source, candidates, prefix)
+    kept, path, reason = _choose(source, candidates, prefix, original)
     return CompressionReport(
-        kept, path, reason, reference.size, source.stat().st_size, fp32_mcc, timings.get(FP32), candidates
+        kept, path, reason, reference.size, stored_bytes(source), fp32_mcc, timings.get(original), candidates
     )
+
+
+def stored_bytes(path: Path) -> int:
+    """Size of a model file, or of the safetensors of a checkpoint's folder."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.glob("*.safetensors")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,40 +207,54 @@ def _attempt(make: Callable[[], Quantized], predict: Predict, make_run: MakeRun)
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
-def _judge(
-    method: str,
-    tried: _Ready,
-    timing: Timing,
-    fp32: Timing,
-    reference: Probabilities,
-    fp32_mcc: float,
-    y: npt.ArrayLike,
-) -> Candidate:
-    speed = faster(timing, fp32)
-    p = np.asarray(tried.p, dtype=np.float64)
-    changed = -1 if p.shape != reference.shape else int(((p > 0.5) != (reference > 0.5)).sum())
-    if changed < 0 or not np.isfinite(p).all():
-        reason = f"refused: {p.size} answers for {reference.size} rows, or answers that are no numbers"
-        return Candidate(method, False, reason, tried.model, timing, speed)
-    score = mcc(p, y)
-    change = abs(score - fp32_mcc)
-    facts = (
-        f"{1 / speed.ratio:.2f} x the speed of fp32 (sign test p = {speed.p_value:.2g}), MCC {fp32_mcc:.4f} -> "
-        f"{score:.4f}, {changed} of {p.size} decisions changed"
-    )
-    faults = [] if speed.faster else ["it is not faster"]
-    if len(set((reference > 0.5).tolist())) < 2 or len(set(np.asarray(y).tolist())) < 2:
-        faults.append("the rows are all of one label or fp32 decides them all alike, so that MCC shows no change")
-    faults += [] if change <= MAX_MCC_CHANGE + 1e-9 else [f"MCC changes by {change:.4f}, more than {MAX_MCC_CHANGE:g}"]
-    reason = f"refused, {' and '.join(faults)}: {facts}" if faults else f"accepted: {facts}"
-    return Candidate(method, not faults, reason, tried.model, timing, speed, score, changed)
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    original: str
+    reference: Probabilities
+    y: npt.ArrayLike
+    reference_mcc: float
+    within_seconds: float | None
+
+    def __call__(self, method: str, tried: _Ready, timing: Timing, reference_timing: Timing) -> Candidate:
+        speed = faster(timing, reference_timing)
+        p, wanted = np.asarray(tried.p, dtype=np.float64), self.reference
+        changed = -1 if p.shape != wanted.shape else int(((p > 0.5) != (wanted > 0.5)).sum())
+        if changed < 0 or not np.isfinite(p).all():
+            reason = f"refused: {p.size} answers for {wanted.size} rows, or answers that are no numbers"
+            return Candidate(method, False, reason, tried.model, timing, speed)
+        score = mcc(p, self.y)
+        facts = (
+            f"{1 / speed.ratio:.2f} x the speed of {self.original} (sign test p = {speed.p_value:.2g}), MCC "
+            f"{self.reference_mcc:.4f} -> {score:.4f}, {changed} of {p.size} decisions changed"
+        )
+        faults = [*self._too_slow(speed, timing), *self._other_answers(score)]
+        reason = f"refused, {' and '.join(faults)}: {facts}" if faults else f"accepted: {facts}"
+        return Candidate(method, not faults, reason, tried.model, timing, speed, score, changed)
+
+    def _too_slow(self, speed: Faster, timing: Timing) -> list[str]:
+        if speed.faster:
+            return []
+        if self.within_seconds is None:
+            return ["it is not faster"]
+        late = timing.p95_seconds > self.within_seconds
+        return [f"its 95th percentile is {timing.p95_seconds:.3g} s, over {self.within_seconds:g} s"] if late else []
+
+    def _other_answers(self, score: float) -> list[str]:
+        faults, change = [], abs(score - self.reference_mcc)
+        if len(set((self.reference > 0.5).tolist())) < 2 or len(set(np.asarray(self.y).tolist())) < 2:
+            faults.append(
+                f"the rows are all of one label or {self.original} decides them all alike, so that MCC shows no change"
+            )
+        if change > MAX_MCC_CHANGE + 1e-9:
+            faults.append(f"MCC changes by {change:.4f}, more than {MAX_MCC_CHANGE:g}")
+        return faults
 
 
-def _choose(source: Path, candidates: Sequence[Candidate], prefix: str) -> tuple[str, Path, str]:
+def _choose(source: Path, candidates: Sequence[Candidate], prefix: str, original: str) -> tuple[str, Path, str]:
     accepted = [c for c in candidates if c.accepted and c.model is not None and c.timing is not None]
     if not accepted:
         reasons = "; ".join(f"{prefix}{c.method} {c.reason}" for c in candidates) or "no copy was tried"
-        return FP32, source, f"fp32 is kept: {reasons}"
+        return original, source, f"{original} is kept: {reasons}"
     best = min(accepted, key=lambda c: c.timing.median_seconds if c.timing else np.inf)
     path = best.model.path if best.model else source
     name = f"{prefix}{best.method}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,24 @@ def load_pretrained(
         options: further arguments of `model_class.from_pretrained`.
 
     Raises:
-        ModelError: files are missing, or do not belong together.
+        ModelError: files are missing, do not belong together, or are packed in a way that cannot be read here.
     """
     if device != "cpu":
         options = {"device_map": {"": device}, **options}
     try:
+        options = {**_unpacking(folder), **options}
         processor = processor_class.from_pretrained(folder, local_files_only=True)
         model = model_class.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=dtype_of(precision), **options
         )
+    except ImportError as error:  # transformers asks for the package that unpacks the weights
+        raise ModelError(
+            got=f"{folder.name}: {first_line(error)}",
+            allowed="a checkpoint in 16 bit, or in 4 bit of compressed-tensors with the extra 'gpu' installed",
+            action="run: pip install 'streetvision[gpu]' -c constraints.txt; serve other packings with vLLM and set "
+            "vlm.backend to server",
+            name=name,
+        ) from error
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError(
             got=f"{folder.name}: {first_line(error)}",
@@ -62,6 +72,20 @@ def load_pretrained(
             name=name,
         ) from error
     return model.eval(), processor
+
+
+def _unpacking(folder: Path) -> dict[str, Any]:
+    """For 4-bit copies of compressed-tensors: their weights become 16 bit as they load.
+
+    Left packed, they would at the first forward pass, and checkpoints with zero points would not load at all:
+    transformers 5.23 compares the packed ones with their unpacked shape.
+    """
+    noted = json.loads((folder / "config.json").read_text()).get("quantization_config") or {}
+    if noted.get("quant_method") != "compressed-tensors":
+        return {}
+    from transformers import CompressedTensorsConfig
+
+    return {"quantization_config": CompressedTensorsConfig(dequantize=True)}
 
 
 def first_line(error: BaseException) -> str:

@@ -51,6 +51,10 @@ def test_mappings_of__unknown_and_broken(tmp_path):
         awq.mappings_of(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "glm4v"}))
     assert awq.mappings_of(tmp_path) == awq.MAPPINGS["glm4v"]
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "glm4v", "text_config": {"hidden_size": 64}}))
+    with pytest.raises(ModelError, match="hidden_size 64; allowed: widths that are multiples of 128"):
+        awq.mappings_of(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "glm4v"}))
     with pytest.raises(ModelError, match="--images"):
         awq.llm_compressor(tmp_path, tmp_path / "out", [])
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 from starlette.responses import JSONResponse, Response
 
 from streetvision_core.errors import ModelError, VlmError, VlmServerError
@@ -124,6 +127,24 @@ def test_local__a_broken_folder_is_a_named_error(folders, tmp_path, lost):
             (tmp_path / file.name).symlink_to(file)
     with pytest.raises(ModelError, match="streetvision models verify some/glm"):
         LocalVlm("some/glm", tmp_path, Residency(lambda: 10**12)).answer(FRAMES[:1])
+
+
+def test_local__a_packing_nobody_here_can_read_is_a_named_error(folders, tmp_path, monkeypatch):
+    shutil.copytree(folders["glm"], tmp_path / "glm")
+    config = json.loads((tmp_path / "glm" / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "compressed-tensors", "config_groups": {}}
+    (tmp_path / "glm" / "config.json").write_text(json.dumps(config))
+    monkeypatch.setitem(sys.modules, "compressed_tensors", None)
+    monkeypatch.setattr("transformers.utils.import_utils.is_compressed_tensors_available", lambda: False)
+    with pytest.raises(ModelError, match=r"compressed-tensors.*do: run: pip install 'streetvision\[gpu\]'"):
+        LocalVlm("some/glm", tmp_path / "glm", Residency(lambda: 10**12)).answer(FRAMES[:1])
+
+
+def test_local__packed_weights_count_as_they_are_in_memory(tmp_path):
+    packed = {"a.weight_packed": np.zeros((16, 8), np.int32), "b.weight": np.zeros((16, 64), np.float16)}
+    save_file(packed, tmp_path / "model.safetensors")
+    size = (tmp_path / "model.safetensors").stat().st_size
+    assert LocalVlm("glm", tmp_path, Residency(lambda: 0))._bytes == size + 3 * 16 * 8 * 4
 
 
 @pytest.fixture(scope="module")
