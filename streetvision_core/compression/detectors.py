@@ -22,6 +22,8 @@ from streetvision_core.compression.int8 import quiet
 from streetvision_core.errors import ModelError
 from streetvision_core.models import hub
 from streetvision_core.models.detectors._nms import MIN_SCORE
+from streetvision_core.models.detectors._weights import WEIGHTS_FOLDER
+from streetvision_core.models.detectors._yolo import YoloDetector
 from streetvision_core.models.detectors.card import DetectorCard
 from streetvision_core.models.detectors.exported import ONNX, OnnxDetector
 from streetvision_core.models.detectors.rfdetr import RfDetr, TransformersRfDetr
@@ -128,28 +130,68 @@ def compress_detector(
         ManifestError: `source` holds no exported detector.
     """
     card = DetectorCard.read(source)
-    name = source.name
-    fp32 = OnnxDetector(name, card, source / ONNX, threads)
-    batches = [fp32.planes(frame) for frame in calibrate[:MAX_CALIBRATION_FRAMES]]
 
-    def predict(path: Path) -> Probabilities:
-        found = OnnxDetector(name, card, path, threads).detect(judge)
-        best = np.array([max((box.score for box in boxes), default=0.0) for boxes in found])
-        return np.asarray(np.clip(0.5 + (best - counted) / 2, 0, 1))
-
-    def make_run(path: Path) -> Callable[[], object]:
-        copy = OnnxDetector(name, card, path, threads)
-        example = batches[0] if batches else copy.planes(judge[0])
-        return lambda: copy.run(example)
+    def read(path: Path) -> OnnxDetector:
+        return OnnxDetector(source.name, card, path, threads)
 
     with tempfile.TemporaryDirectory() as scratch:
-        report = compress(
-            source / ONNX, Path(scratch), batches, predict, make_run, y, methods=("static",), rounds=rounds
-        )
+        report = _compress(source / ONNX, Path(scratch), read, calibrate, judge, y, counted, rounds)
         if report.path == source / ONNX:
             return report
         _write(target, replace(card, version=f"{card.version}-int8"), report.path.read_bytes())
     return replace(report, path=target / ONNX)
+
+
+def compress_yolo(
+    calibrate: Sequence[Frame],
+    judge: Sequence[Frame],
+    y: npt.ArrayLike,
+    folder: Path,
+    *,
+    counted: float = COUNTED,
+    threads: int = 2,
+    rounds: int = 30,
+) -> CompressionReport:
+    """Tries static int8 of the embedded yolo12n, judged as in `compress_detector`.
+
+    Args:
+        calibrate: see `compress_detector`.
+        judge: see `compress_detector`.
+        y: see `compress_detector`.
+        folder: where the copy goes, e.g. `data/cache/int8`.
+        counted: see `compress_detector`.
+        threads: intra-op threads.
+        rounds: timed rounds.
+    """
+    source = WEIGHTS_FOLDER / "yolo12n.onnx"
+    return _compress(
+        source, folder, lambda path: YoloDetector(threads, copy=path), calibrate, judge, y, counted, rounds
+    )
+
+
+def _compress(
+    source: Path,
+    folder: Path,
+    read: Callable[[Path], OnnxDetector | YoloDetector],
+    calibrate: Sequence[Frame],
+    judge: Sequence[Frame],
+    y: npt.ArrayLike,
+    counted: float,
+    rounds: int,
+) -> CompressionReport:
+    fp32 = read(source)
+    batches = [fp32.planes(frame) for frame in calibrate[:MAX_CALIBRATION_FRAMES]]
+
+    def predict(path: Path) -> Probabilities:
+        best = np.array([max((box.score for box in boxes), default=0.0) for boxes in read(path).detect(judge)])
+        return np.asarray(np.clip(0.5 + (best - counted) / 2, 0, 1))
+
+    def make_run(path: Path) -> Callable[[], object]:
+        copy = read(path)
+        example = batches[0] if batches else copy.planes(judge[0])
+        return lambda: copy.run(example)
+
+    return compress(source, folder, batches, predict, make_run, y, methods=("static",), rounds=rounds)
 
 
 def box_difference(wanted: Sequence[Box], got: Sequence[Box], frame: Frame) -> float:

@@ -74,15 +74,16 @@ def leaderboard(trained: TrainedHead, count: int = 15) -> Any:
     return figure
 
 
-def compression(report: CompressionReport) -> Any:
-    """Milliseconds of fp32 and of each int8 copy."""
-    timings = {"fp32": report.fp32_timing} | {f"int8-{c.method}": c.timing for c in report.candidates}
-    timed = {name: timing for name, timing in timings.items() if timing is not None}
-    with axes(1, 1, 7, 0.5 * len(timed) + 1.2) as (figure, grid):
-        axis = np.ravel(grid)[0]
-        colours = [GREEN if name == report.kept else GREY for name in timed]
-        axis.barh(list(timed), [timing.median_seconds * 1000 for timing in timed.values()], color=colours)
-        axis.set_xlabel("milliseconds per view, median of one run A B A B (green: kept)")
+def compression(reports: Mapping[str, CompressionReport]) -> Any:
+    """Milliseconds of each model in fp32 and of its int8 copies."""
+    with axes(1, len(reports), 4.2 * len(reports), 2.2) as (figure, grid):
+        for axis, (model, report) in zip(np.ravel(grid), reports.items(), strict=True):
+            timings = {"fp32": report.fp32_timing} | {f"int8-{c.method}": c.timing for c in report.candidates}
+            timed = {name: timing.median_seconds * 1000 for name, timing in timings.items() if timing is not None}
+            colours = [GREEN if name == report.kept else GREY for name in timed]
+            axis.barh(list(timed), list(timed.values()), color=colours)
+            axis.set(title=model, xlabel="milliseconds an inference, median\n(green: kept)")
+            axis.invert_yaxis()
     return figure
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from streetvision_core.cascade.report import CascadeReport
+    from streetvision_core.compression.benchmark import Timing
     from streetvision_core.compression.check import CompressionReport
     from streetvision_core.data.table import FeatureTable
 
@@ -32,24 +33,25 @@ def table_summary(table: FeatureTable) -> Any:
     return summed.reset_index()
 
 
-def compression_table(report: CompressionReport) -> Any:
-    """Each int8 copy, what it gained and why it was taken or refused, as a pandas DataFrame."""
+def compression_table(reports: Mapping[str, CompressionReport]) -> Any:
+    """Each model and its int8 copies, what they gained and why they were taken or refused, as a pandas DataFrame."""
     import pandas as pd
 
-    rows = [
-        {
-            "variant": f"int8-{c.method}",
-            "accepted": c.accepted,
-            "milliseconds": c.timing.median_seconds * 1000 if c.timing else None,
-            "MCC": c.mcc,
-            "decisions changed": c.decisions_changed,
-            "reason": c.reason,
-        }
-        for c in report.candidates
-    ]
-    fp32 = report.fp32_timing.median_seconds * 1000 if report.fp32_timing else None
-    first = {"variant": "fp32", "accepted": report.kept == "fp32", "milliseconds": fp32, "MCC": report.fp32_mcc}
-    return pd.DataFrame([first, *rows])
+    rows: list[dict[str, Any]] = []
+    for model, report in reports.items():
+        cost = _cost(report.fp32_timing, report.fp32_bytes)
+        fp32 = {"MCC": report.fp32_mcc, "why": "kept" if report.kept == "fp32" else "replaced", "decisions changed": 0}
+        rows.append({"model": model, "in": "fp32", "kept": report.kept == "fp32", **cost, **fp32})
+        for c in report.candidates:
+            name, cost = f"int8-{c.method}", _cost(c.timing, c.model.bytes if c.model else None)
+            found = {"MCC": c.mcc, "decisions changed": c.decisions_changed, "why": c.reason}
+            rows.append({"model": model, "in": name, "kept": report.kept == name, **cost, **found})
+    return pd.DataFrame(rows)
+
+
+def _cost(timing: Timing | None, size: int | None) -> dict[str, Any]:
+    milliseconds = round(timing.median_seconds * 1000, 3) if timing else None
+    return {"milliseconds": milliseconds, "MB": round(size / 1e6, 3) if size is not None else None}
 
 
 def policy_table(reports: Mapping[str, CascadeReport]) -> Any:

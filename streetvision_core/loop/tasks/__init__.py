@@ -22,7 +22,7 @@ from streetvision_core.loop.tasks.memory import measure_memory
 from streetvision_core.loop.tasks.mining import load_mined, mine, picture
 from streetvision_core.loop.tasks.photos import classify_photos
 from streetvision_core.loop.tasks.promotion import hold_contest, learned_from, promote_or_refuse
-from streetvision_core.loop.tasks.quantization import quantize_backbone
+from streetvision_core.loop.tasks.quantization import quantize_models
 from streetvision_core.loop.tasks.queries import answer_demo_stream, queries_of
 from streetvision_core.loop.tasks.story import build_story, show, tell
 from streetvision_core.loop.tasks.synthesis import plan_synthesis, synthesize
@@ -69,7 +69,7 @@ __all__ = [
     "picture",
     "plan_synthesis",
     "promote_or_refuse",
-    "quantize_backbone",
+    "quantize_models",
     "queries_of",
     "real_table",
     "search_video",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -63,16 +63,17 @@ class YoloDetector:
     Args:
         threads: intra-op threads of the session.
         folder: where the weights lie.
+        copy: a compressed copy of the network, run in its place.
     """
 
     name = NAME
 
-    def __init__(self, threads: int = 2, folder: Path = WEIGHTS_FOLDER) -> None:
+    def __init__(self, threads: int = 2, folder: Path = WEIGHTS_FOLDER, copy: Path | None = None) -> None:
         card = read_card(NAME, folder)
         self.version = str(card["version"])
         self._width, self._height = int(card["input"]["width"]), int(card["input"]["height"])
         self._threads = threads
-        self._session = Session(read_weights(f"{NAME}.onnx", folder), NAME, threads)
+        self._session = Session(copy or read_weights(f"{NAME}.onnx", folder), NAME, threads)
 
     def detect(self, frames: Sequence[Frame]) -> list[tuple[Box, ...]]:
         """Finds devices.
@@ -83,11 +84,22 @@ class YoloDetector:
         Returns:
             for each frame at most 50 boxes with score >= 0.05, best first, in the frame's pixels.
         """
-        return each(self._detect, [frame.pixels for frame in frames], self._threads)
+        return each(self._detect, frames, self._threads)
 
-    def _detect(self, pixels: Pixels) -> tuple[Box, ...]:
-        height, width = pixels.shape[:2]
-        image, scale, offset = letterbox(pixels, self._width, self._height)
-        planes = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
-        corners, scores = decode_yolo(self._session.run(None, {"images": planes})[0][0], MIN_SCORE)
+    def planes(self, frame: Frame) -> npt.NDArray[np.float32]:
+        """The network's input for a frame, float32 [1, 3, H, W]."""
+        return self._fit(frame)[0]
+
+    def run(self, planes: npt.NDArray[np.float32]) -> list[npt.NDArray[Any]]:
+        """The network alone."""
+        return self._session.run(None, {"images": planes})
+
+    def _fit(self, frame: Frame) -> tuple[npt.NDArray[np.float32], float, tuple[int, int]]:
+        image, scale, offset = letterbox(frame.pixels, self._width, self._height)
+        return np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / np.float32(255), scale, offset
+
+    def _detect(self, frame: Frame) -> tuple[Box, ...]:
+        planes, scale, offset = self._fit(frame)
+        corners, scores = decode_yolo(self.run(planes)[0][0], MIN_SCORE)
+        width, height = frame.width, frame.height
         return select_boxes((corners - np.array(offset * 2, np.float32)) / np.float32(scale), scores, width, height)
