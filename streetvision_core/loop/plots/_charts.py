@@ -172,12 +172,20 @@ def timeline(answer: ClipVerdict, labels: Sequence[tuple[float, int | None]] = (
         for number, segment in enumerate(answer.segments):
             name = "road work found" if number == 0 else None
             axis.axvspan(segment.start_seconds, segment.end_seconds, color=ORANGE, alpha=0.25, label=name)
-        for value, colour, name in ((1, RED, "label: road work"), (0, GREEN, "label: none"), (None, GREY, "ambiguous")):
+        kinds = (
+            (1, "s", RED, "label: road work"),
+            (0, "_", GREEN, "label: none"),
+            (None, "x", GREY, "label: ambiguous"),
+        )
+        for value, marker, colour, name in kinds:
             at = [seconds for seconds, label in labels if label == value]
             if at:
-                axis.plot(at, [-0.08] * len(at), "s", markersize=4, color=colour, label=name)
+                axis.plot(at, [-0.12] * len(at), marker, markersize=5, color=colour, label=f"label: {name}")
         axis.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
-        axis.set(xlabel="seconds", ylabel="p of road work", ylim=(-0.15, 1.05), xlim=(0, answer.seconds), title=title)
+        rest = {"ylim": (-0.2, 1.05), "xlim": (0, answer.seconds), "title": title}
+        axis.set(xlabel="seconds", ylabel="score of road work", **rest)
+        axis.set_yticks([-0.12, 0, 0.25, 0.5, 0.75, 1] if labels else [0, 0.25, 0.5, 0.75, 1])
+        axis.set_yticklabels([*(["labels"] if labels else []), "0", "0.25", "0.5", "0.75", "1"])
         axis.legend(fontsize=7, ncol=2, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
