@@ -123,12 +123,17 @@ def llm_compressor(folder: Path, out: Path, images: Sequence[Path]) -> None:
     processor.save_pretrained(out)
 
 
-def auto_awq(folder: Path, out: Path, images: Sequence[Path]) -> None:
-    """AWQ by AutoAWQ, for the language models it knows; it calibrates on its own texts.
+def auto_awq(folder: Path, out: Path, texts: Sequence[Path]) -> None:
+    """AWQ by AutoAWQ, for the language models it knows.
+
+    Args:
+        folder: the 16-bit checkpoint.
+        out: the copy.
+        texts: files to calibrate on, a sample a line; none: AutoAWQ fetches a part of the Pile from the hub.
 
     Raises:
         MissingExtraError: not the environment of envs/awq.txt.
-        ModelError: a model AutoAWQ does not know.
+        ModelError: a model AutoAWQ does not know, or no texts.
     """
     try:
         from awq import AutoAWQForCausalLM
@@ -145,7 +150,15 @@ def auto_awq(folder: Path, out: Path, images: Sequence[Path]) -> None:
         ) from error
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     config = {"zero_point": True, "q_group_size": 128, "w_bit": 4, "version": "GEMM"}
-    model.quantize(tokenizer, quant_config=config)
+    samples = [line for path in texts for line in path.read_text().splitlines() if line.strip()]
+    try:
+        model.quantize(tokenizer, quant_config=config, calib_data=samples or "pileval")
+    except ConnectionError as error:
+        raise ModelError(
+            got=f"no text to calibrate on: {str(error).splitlines()[0]}",
+            allowed="a text file, or a way to the hub, where AutoAWQ's own texts lie",
+            action="name one with --texts",
+        ) from error
     model.save_quantized(str(out))
     tokenizer.save_pretrained(str(out))
 
@@ -203,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", type=Path, help="folder of the 16-bit checkpoint")
     parser.add_argument("out", type=Path, help="folder of the 4-bit copy")
     parser.add_argument("--images", type=Path, help="folder of CALIBRATE frames (JPEG or PNG)")
+    parser.add_argument("--texts", type=Path, help="for autoawq: a text file to calibrate on, a sample a line")
     parser.add_argument("--samples", type=int, default=64, help="at most so many frames (default 64)")
     parser.add_argument("--tool", choices=sorted(TOOLS), default="llm-compressor")
     given = parser.parse_args(arguments)
@@ -211,8 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.images
         else []
     )
+    texts = [given.texts] if given.texts else []
     try:
-        TOOLS[given.tool](given.model, given.out, found[: given.samples])
+        TOOLS[given.tool](given.model, given.out, texts if given.tool == "autoawq" else found[: given.samples])
     except StreetVisionError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1
