@@ -1,7 +1,8 @@
-"""A spread-out choice among many rows: greedy farthest-point selection that prefers hard rows.
+"""How far each of many rows is from what was chosen so far, and which rows repeat it.
 
-Distances for the spread are taken after a random projection to a few dimensions (Johnson and Lindenstrauss), which
-makes each step a small matrix-vector product even for 100,000 rows. Near-duplicates are judged by the exact cosine.
+Distances are taken after a random projection to a few dimensions (Johnson and Lindenstrauss), block by block and only
+when a block is asked for, so that many choices meet a block in one matrix product. Near-duplicates are judged by the
+exact cosine.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 Float32 = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 
 PROJECTED_DIMS: Final = 64
-_BLOCK: Final = 4096
+BLOCK: Final = 1024
+"""Rows that are brought up to date together."""
+_PROJECTED_AT_ONCE: Final = 4096
+_CHOICES_AT_ONCE: Final = 64
 _NOMINATION_ERRORS: Final = 4.0
 
 
@@ -34,9 +39,9 @@ def project(features: Float32, dims: int = PROJECTED_DIMS, seed: int = 0) -> Flo
     if width > dims:
         matrix = np.random.default_rng(seed).standard_normal((width, dims)).astype(np.float32)
     result = np.empty((n, min(width, dims)), np.float32)
-    for start in range(0, n, _BLOCK):
-        block = features[start : start + _BLOCK]
-        result[start : start + _BLOCK] = _unit(block if matrix is None else block @ matrix)
+    for start in range(0, n, _PROJECTED_AT_ONCE):
+        block = features[start : start + _PROJECTED_AT_ONCE]
+        result[start : start + _PROJECTED_AT_ONCE] = _unit(block if matrix is None else block @ matrix)
     return result
 
 
@@ -46,8 +51,11 @@ class Spread:
     Args:
         features: float32 [N, D].
         cosine: rows at least this similar to a chosen one are near-duplicates.
-        known: float32 [M, D], rows chosen on earlier days: they repel, and their near-duplicates are refused.
+        known: float32 [M, D], rows chosen on earlier days: they repel, and `is_duplicate` knows them.
         seed: of the projection.
+
+    Attributes:
+        distance: float32 [N], 1 - the largest projected cosine to a chosen row; as of the block's last `catch_up`.
     """
 
     def __init__(self, features: Float32, cosine: float, known: Float32 | None = None, seed: int = 0) -> None:
@@ -56,85 +64,86 @@ class Spread:
         # The standard error of a projected cosine c is about (1 - c^2) / sqrt(dims).
         self._margin = _NOMINATION_ERRORS * (1.0 - cosine**2) / PROJECTED_DIMS**0.5
         self._projected = project(features, seed=seed)
-        self._chosen = np.empty((0, features.shape[1]), np.float32)
-        self._n_chosen = 0
+        self._exact, self._points = _Stack(features.shape[1]), _Stack(self._projected.shape[1])
         self.distance = np.ones(len(features), np.float32)
-        if known is not None and len(known):
-            self._remember(_unit(known))
-            for point in project(known, seed=seed):
-                self._shrink(point)
+        self.blocks = -(-len(features) // BLOCK)
+        self._seen = np.zeros(self.blocks, np.int64)
+        self._known = 0 if known is None else len(known)
+        if known is not None:
+            self._exact.push(_unit(known))
+            self._points.push(project(known, seed=seed))
 
     def is_duplicate(self, row: int) -> bool:
-        """Whether a row is a near-duplicate of a chosen one, by the exact cosine."""
-        similar = self._chosen[: self._n_chosen] @ self._unit_row(row)[0]
+        """Whether a row is a near-duplicate of a chosen or known one, by the exact cosine."""
+        similar = self._exact.rows @ self._unit_row(row)[0]
         return bool(len(similar) and similar.max() >= self._cosine)
 
-    def choose(self, row: int) -> npt.NDArray[np.int64]:
-        """Marks a row as chosen; returns the rows that are its near-duplicates, itself among them.
+    def choose(self, row: int) -> None:
+        """Marks a row as chosen."""
+        self._exact.push(self._unit_row(row))
+        self._points.push(self._projected[row : row + 1])
 
-        The projection nominates them, the exact cosine decides; `is_duplicate` finds what it failed to nominate.
+    def is_behind(self, block: int) -> bool:
+        """Whether rows were chosen that the block has not met yet."""
+        return bool(self._seen[block] < len(self._points.rows))
+
+    def catch_up(self, block: int, asked: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
+        """Brings a block's distances up to date.
+
+        Args:
+            block: rows `block * BLOCK` and on.
+            asked: bool [N], rows that are compared for being near-duplicates.
+
+        Returns:
+            The rows that are near-duplicates of a choice the block had not met, and for each the number of the first
+            such choice, 0 for the first ever. The projection nominates them, the exact cosine decides;
+            `is_duplicate` finds what it failed to nominate.
         """
-        point = self._unit_row(row)
-        self._remember(point)
-        similar = self._shrink(self._projected[row])
-        nominated = np.flatnonzero(similar >= self._cosine - self._margin)
-        exact = _unit(self._features[nominated]) @ point[0]
-        duplicates: npt.NDArray[np.int64] = nominated[(exact >= self._cosine) | (nominated == row)]
-        return duplicates
+        rows = slice(block * BLOCK, (block + 1) * BLOCK)
+        asked = asked[rows].copy()
+        found: list[Rows] = [np.empty((2, 0), np.int64)]
+        for start in range(int(self._seen[block]), len(self._points.rows), _CHOICES_AT_ONCE):
+            similar = self._projected[rows] @ self._points.rows[start : start + _CHOICES_AT_ONCE].T
+            np.minimum(self.distance[rows], 1.0 - similar.max(axis=1), out=self.distance[rows])
+            if start + similar.shape[1] > self._known:
+                at, choice = self._repeated(
+                    rows.start, start, (similar >= self._cosine - self._margin) & asked[:, None]
+                )
+                asked[at] = False
+                found.append(np.stack([rows.start + at, choice]))
+        self._seen[block] = len(self._points.rows)
+        where, of = np.concatenate(found, axis=1)
+        return where, of
+
+    def _repeated(self, first: int, start: int, nominated: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
+        """Which rows of a block, counted within it, repeat one of the points from `start` on, and which choice."""
+        nominated[:, : max(self._known - start, 0)] = False
+        at = np.flatnonzero(nominated.any(axis=1))
+        exact = _unit(self._features[first + at]) @ self._exact.rows[start : start + nominated.shape[1]].T
+        same = nominated[at] & (exact >= self._cosine)
+        hit = same.any(axis=1)
+        return at[hit], start - self._known + same[hit].argmax(axis=1)
 
     def _unit_row(self, row: int) -> Float32:
         return _unit(self._features[row : row + 1])
 
-    def _remember(self, rows: Float32) -> None:
-        needed = self._n_chosen + len(rows)
-        if needed > len(self._chosen):
-            grown = np.empty((max(needed, 2 * len(self._chosen), 64), self._chosen.shape[1]), np.float32)
-            grown[: self._n_chosen] = self._chosen[: self._n_chosen]
-            self._chosen = grown
-        self._chosen[self._n_chosen : needed] = rows
-        self._n_chosen = needed
 
-    def _shrink(self, point: Float32) -> Float32:
-        # Not `@`: bound by memory, it gains nothing from BLAS's threads and waits for them on a busy machine.
-        similar: Float32 = np.einsum("ij,j->i", self._projected, point)
-        np.minimum(self.distance, 1.0 - similar, out=self.distance)
-        return similar
+class _Stack:
+    """Rows of one width that grow in number; room is doubled, so that a push costs little."""
 
+    def __init__(self, width: int) -> None:
+        self._room = np.empty((64, width), np.float32)
+        self.rows = self._room[:0]
 
-class GroupCap:
-    """Counts chosen rows per group and says which rows are still open.
-
-    Args:
-        groups: a name per row.
-        cap: most rows one group may give.
-    """
-
-    def __init__(self, groups: tuple[str, ...], cap: int) -> None:
-        _, self._codes = np.unique(np.array(groups, str), return_inverse=True)
-        self._left = np.full(int(self._codes.max(initial=-1)) + 1, cap)
-        self.open = np.ones(len(groups), np.bool_)
-
-    def choose(self, row: int) -> None:
-        """Closes the row, and its group when that is full."""
-        code = self._codes[row]
-        self._left[code] -= 1
-        self.open[row] = False
-        if self._left[code] == 0:
-            self.open[self._codes == code] = False
-
-    def refuse(self, rows: npt.NDArray[np.int64]) -> int:
-        """Closes rows without counting them for their groups; returns how many of them were open."""
-        closed = int(self.open[rows].sum())
-        self.open[rows] = False
-        return closed
-
-
-def next_row(hardness: npt.NDArray[np.float64], spread: Spread, cap: GroupCap, diversity: float) -> int | None:
-    """The open row with the largest (1 - diversity) * hardness + diversity * distance; the first among equals."""
-    gain = (1.0 - diversity) * hardness + diversity * spread.distance
-    gain[~cap.open] = -np.inf
-    best = int(np.argmax(gain)) if len(gain) else 0
-    return best if len(gain) and np.isfinite(gain[best]) else None
+    def push(self, more: Float32) -> None:
+        """Puts rows behind the others."""
+        before, needed = len(self.rows), len(self.rows) + len(more)
+        if needed > len(self._room):
+            grown = np.empty((max(needed, 2 * len(self._room)), self._room.shape[1]), np.float32)
+            grown[:before] = self.rows
+            self._room = grown
+        self._room[before:needed] = more
+        self.rows = self._room[:needed]
 
 
 def _unit(rows: Float32) -> Float32:

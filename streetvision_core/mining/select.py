@@ -18,10 +18,12 @@ import numpy.typing as npt
 
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError
-from streetvision_core.mining.diversity import GroupCap, Spread, next_row
+from streetvision_core.mining._frontier import Frontier
+from streetvision_core.mining.diversity import Spread
 from streetvision_core.mining.hardness import COMPONENTS, Component, HardnessScores
 from streetvision_core.settings import MiningSettings
 from streetvision_core.storage import atomic_write_json
+from streetvision_core.training.threads import one_thread
 
 Reason = Literal["uncertain", "stages disagree", "detectors disagree", "exit not certified", "random probe"]
 REASONS: Final[Mapping[Component, Reason]] = {
@@ -112,48 +114,28 @@ def select(
             allowed="one score per row and a budget of 0 or more",
             action="score the same table that is selected from",
         )
-    spread = Spread(table.features, settings.near_duplicate_cosine, known, seed)
-    picker = _Picker(spread, GroupCap(table.groups, settings.group_cap))
-    _draw(picker, round(budget * settings.random_share), seed)
-    probes = len(picker.rows)
-    _take_hardest(picker, hardness, budget, settings.diversity)
-    items = [_item(table, hardness, row, probe=k < probes) for k, row in enumerate(picker.rows)]
-    return MinedSet(tuple(items), len(table), picker.near_duplicates, budget, seed)
+    with one_thread():
+        spread = Spread(table.features, settings.near_duplicate_cosine, known, seed)
+        frontier = Frontier(hardness.total, table.groups, spread, settings.group_cap, settings.diversity)
+        _draw(frontier, round(budget * settings.random_share), seed, len(table))
+        probes = len(frontier.chosen)
+        _take_best(frontier, budget)
+        frontier.settle()
+    items = [_item(table, hardness, row, probe=k < probes) for k, row in enumerate(frontier.chosen)]
+    return MinedSet(tuple(items), len(table), frontier.near_duplicates, budget, seed)
 
 
-class _Picker:
-    """Takes rows one by one and closes what they make superfluous."""
-
-    def __init__(self, spread: Spread, cap: GroupCap) -> None:
-        self.spread = spread
-        self.cap = cap
-        self.rows: list[int] = []
-        self.near_duplicates = 0
-
-    def offer(self, row: int) -> None:
-        """Takes the row, unless it is a near-duplicate of one taken before."""
-        if self.spread.is_duplicate(row):
-            self.near_duplicates += self.cap.refuse(np.array([row]))
+def _draw(frontier: Frontier, wanted: int, seed: int, rows: int) -> None:
+    for row in np.random.default_rng(seed).permutation(rows).tolist():
+        if len(frontier.chosen) >= wanted:
             return
-        self.rows.append(row)
-        self.cap.choose(row)
-        self.near_duplicates += self.cap.refuse(self.spread.choose(row))
+        if frontier.is_open(row):
+            frontier.offer(row)
 
 
-def _draw(picker: _Picker, wanted: int, seed: int) -> None:
-    for row in np.random.default_rng(seed).permutation(len(picker.cap.open)).tolist():
-        if len(picker.rows) >= wanted:
-            return
-        if picker.cap.open[row]:
-            picker.offer(row)
-
-
-def _take_hardest(picker: _Picker, hardness: HardnessScores, wanted: int, diversity: float) -> None:
-    while len(picker.rows) < wanted:
-        row = next_row(hardness.total, picker.spread, picker.cap, diversity)
-        if row is None:
-            return
-        picker.offer(row)
+def _take_best(frontier: Frontier, wanted: int) -> None:
+    while len(frontier.chosen) < wanted and (row := frontier.best()) is not None:
+        frontier.offer(row)
 
 
 def _item(table: FeatureTable, hardness: HardnessScores, row: int, *, probe: bool) -> MinedItem:

@@ -1,6 +1,7 @@
 import numpy as np
 
-from streetvision_core.mining.diversity import GroupCap, Spread, next_row, project
+from streetvision_core.mining._frontier import Frontier
+from streetvision_core.mining.diversity import BLOCK, Spread, project
 
 
 def make_clusters(rng: np.random.Generator, n_clusters: int, size: int, dim: int, noise: float) -> np.ndarray:
@@ -9,13 +10,11 @@ def make_clusters(rng: np.random.Generator, n_clusters: int, size: int, dim: int
 
 
 def pick(features: np.ndarray, n: int, cosine: float = 1.0) -> list[int]:
-    spread, cap = Spread(features, cosine), GroupCap(tuple(map(str, range(len(features)))), 1)
-    rows: list[int] = []
-    while len(rows) < n and (row := next_row(np.zeros(len(features)), spread, cap, 1.0)) is not None:
-        cap.choose(row)
-        cap.refuse(spread.choose(row))
-        rows.append(row)
-    return rows
+    names = list(map(str, range(len(features))))
+    frontier = Frontier(np.zeros(len(features)), names, Spread(features, cosine), 1, 1.0)
+    while len(frontier.chosen) < n and (row := frontier.best()) is not None:
+        frontier.offer(row)
+    return frontier.chosen
 
 
 def test_project__keeps_cosines() -> None:
@@ -59,7 +58,8 @@ def test_spread__near_duplicates_are_found_exactly() -> None:
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     for cosine in (0.97, 0.985, 0.99):
         spread = Spread(features, cosine)
-        found = set(spread.choose(0).tolist())
+        spread.choose(0)
+        found = set(spread.catch_up(0, np.ones(len(features), bool))[0].tolist())
         exact = set(np.flatnonzero(unit @ unit[0] >= cosine).tolist()) | {0}
         assert found == exact
         assert all(spread.is_duplicate(row) == (row in exact) for row in range(len(features)))
@@ -70,14 +70,26 @@ def test_spread__known_rows_repel() -> None:
     features = make_clusters(rng, 3, 10, 300, 0.05)
     spread = Spread(features, 0.985, known=features[:1] * 7)
     assert all(spread.is_duplicate(row) == (row < 10) for row in range(30))
+    repeated, _ = spread.catch_up(0, np.ones(30, bool))
+    assert not len(repeated)  # those of known rows are refused one by one, when they are offered
     assert spread.distance[:10].max() < 0.1 < spread.distance[10:].min()
 
 
-def test_group_cap__closes_a_full_group() -> None:
-    cap = GroupCap(("a", "a", "a", "b"), 2)
-    cap.choose(0)
-    assert cap.open.tolist() == [False, True, True, True]
-    cap.choose(2)
-    assert cap.open.tolist() == [False, False, False, True]
-    assert cap.refuse(np.array([0, 3])) == 1
-    assert GroupCap((), 2).open.tolist() == []
+def test_spread__a_block_that_fell_behind_meets_every_choice() -> None:
+    features = make_clusters(np.random.default_rng(5), 2 * BLOCK // 16, 16, 200, 0.1)
+    at_once, one_by_one = Spread(features, 0.985), Spread(features, 0.985)
+    asked = np.ones(len(features), bool)
+    first: dict[int, int] = {}
+    for number, row in enumerate(range(0, 200 * 16, 16)):
+        at_once.choose(row % len(features))
+        one_by_one.choose(row % len(features))
+        found, choices = one_by_one.catch_up(1, asked)
+        assert set(choices.tolist()) <= {number}
+        first = dict.fromkeys(found.tolist(), number) | first
+    assert at_once.is_behind(0) and at_once.is_behind(1)
+    found, choices = at_once.catch_up(1, asked)
+    assert dict(zip(found.tolist(), choices.tolist(), strict=True)) == first
+    assert len(first) > 0.9 * BLOCK
+    assert np.allclose(at_once.distance[BLOCK:], one_by_one.distance[BLOCK:], atol=1e-6)
+    assert at_once.is_behind(0) and not at_once.is_behind(1)
+    assert (at_once.distance[:BLOCK] == 1).all()
