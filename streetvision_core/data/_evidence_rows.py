@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -22,6 +22,7 @@ from streetvision_core.models.session import each
 from streetvision_core.types import Box, Frame
 
 Row = npt.NDArray[np.float32]
+BoxesByDetector = Mapping[str, tuple[Box, ...]]
 _VERSION: Final = "1"
 
 
@@ -39,17 +40,21 @@ class EvidenceMaker:
     Args:
         models: detectors and reader; loaded here, so that missing weights show at once.
         ocr_min_width_pixels: narrower frames are not read, as in the cascade.
+        seen: image digest to what these very detectors have found there just now, so that they need not look again.
 
     Raises:
         ModelError: a model's weights are not usable. `row` raises VlmError where the image-text model cannot be asked:
             a row that lacks it would be stored for good.
     """
 
-    def __init__(self, models: ModelSet, ocr_min_width_pixels: int) -> None:
+    def __init__(
+        self, models: ModelSet, ocr_min_width_pixels: int, seen: Mapping[str, BoxesByDetector] | None = None
+    ) -> None:
         self._detectors = models.detectors
         self._vlm = models.vlm
         self._ocr = models.ocr
         self._min_width = ocr_min_width_pixels
+        self._seen = seen or {}
         self._threads: int = getattr(models.backbone, "threads", 1)
         names = [f"{d.name}@{d.version}" for d in self._detectors]
         names += [f"vlm:{self._vlm.name}"] if self._vlm is not None else []
@@ -75,7 +80,9 @@ class EvidenceMaker:
         return [widen(known[frame.sha256]) for frame in frames]
 
     def _run(self, frame: Frame) -> Row:
-        boxes = {detector.name: detector.detect([frame])[0] for detector in self._detectors}
+        boxes = self._seen.get(frame.sha256)
+        if boxes is None:
+            boxes = {detector.name: detector.detect([frame])[0] for detector in self._detectors}
         evidence = [detector_evidence(boxes, frame.width, frame.height, 0.0)] if boxes else []
         if self._vlm is not None:
             evidence.append(vlm_evidence(self._vlm.answer([frame]), 0.0))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.data._evidence_rows import EvidenceMaker, no_evidence
+from streetvision_core.data._evidence_rows import BoxesByDetector, EvidenceMaker, no_evidence
 from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.models.factory import ModelSet
 from streetvision_core.types import Box, Frame
@@ -29,6 +29,7 @@ def observe(
     *,
     ocr_min_width_pixels: int,
     progress: str | None = None,
+    seen: Mapping[str, BoxesByDetector] | None = None,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Features and full evidence, each made once and kept in the feature store.
 
@@ -38,13 +39,14 @@ def observe(
         store: the feature store's file.
         ocr_min_width_pixels: narrower frames are not read.
         progress: caption of a progress bar; None shows none.
+        seen: image digest to what the profile's detectors have found there just now; they do not look again.
 
     Returns:
         features float32 [N, D] and evidence float32 [N, E], NaN where a stage did not run.
     """
     from rich.progress import track
 
-    kept, maker = FeatureStore(store), EvidenceMaker(models, ocr_min_width_pixels)
+    kept, maker = FeatureStore(store), EvidenceMaker(models, ocr_min_width_pixels, seen)
     features = kept.features(frames, models.backbone, models.preprocessor, progress=progress)
     starts = range(0, len(frames), _BATCH)
     shown = track(starts, description=f"{progress}: evidence", disable=progress is None)

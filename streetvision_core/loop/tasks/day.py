@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.data.feature_store import store_path
-from streetvision_core.data.observe import observe
+from streetvision_core.data.observe import BoxesByDetector, observe
 from streetvision_core.loop.workspace import Workspace, parse_day
 from streetvision_core.mining.desk import ReviewDesk
 from streetvision_core.mining.querylog import QueryLog
@@ -76,10 +76,15 @@ class Day:
         """Days since the project's first, which choose the demo stream's seeds."""
         return (self.date - FIRST_DAY).days
 
-    def observe(self, frames: Sequence[Frame], caption: str) -> tuple[Rows, Rows]:
-        """Features float32 [N, D] and full evidence float32 [N, E] of frames, with a progress bar."""
+    def observe(
+        self, frames: Sequence[Frame], caption: str, seen: Mapping[str, BoxesByDetector] | None = None
+    ) -> tuple[Rows, Rows]:
+        """Features float32 [N, D] and full evidence float32 [N, E] of frames, with a progress bar.
+
+        Where `seen` holds what the detectors have found in a frame just now, by its digest, they do not look again.
+        """
         width = self.settings.cascade.ocr_min_width_pixels
-        return observe(frames, self.models, self.feature_store, ocr_min_width_pixels=width, progress=caption)
+        return observe(frames, self.models, self.feature_store, ocr_min_width_pixels=width, progress=caption, seen=seen)
 
     @cached_property
     def make(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.data.feature_store import FeatureStore
+from streetvision_core.data.observe import BoxesByDetector
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.images.decode import decode_image
 from streetvision_core.loop.tasks import annotation
 from streetvision_core.loop.tasks.challenge import challenge_set
 from streetvision_core.loop.tasks.day import Day
+from streetvision_core.loop.tasks.finding import find_objects, look_at_early_answers
 from streetvision_core.loop.tasks.queries import queries_of
 from streetvision_core.loop.tasks.tables import split_of_group
 from streetvision_core.mining import annotate, hardness, review
@@ -22,10 +25,11 @@ from streetvision_core.mining.asking import asked_modes
 from streetvision_core.mining.balance import hard_weights
 from streetvision_core.mining.desk import ANNOTATIONS_FILE
 from streetvision_core.mining.modes import tag
+from streetvision_core.mining.objects import FoundBySource
 from streetvision_core.mining.querylog import QueryRow
 from streetvision_core.mining.select import MinedSet, select
 from streetvision_core.models.evidence import vector
-from streetvision_core.types import FAILURE_MODES, FailureMode, Frame
+from streetvision_core.types import FAILURE_MODES, Box, FailureMode, Frame
 
 MINED_FILE: Final = "mined.npz"
 REVIEW_FILE: Final = "review.csv"
@@ -69,8 +73,8 @@ class MinedDay:
 def mine(day: Day, *, demo: bool = True) -> MinedDay:
     """Chooses the day's hardest queries, has them labelled and keeps them as training rows.
 
-    Writes `mined.json`, `annotations.json`, `review.csv` and `mined.npz` into the day's folder. The decisions in
-    `decisions.csv` are applied; a frame nobody knows the truth of is a proposal until it is decided.
+    Writes `mined.json`, `objects.json`, `annotations.json`, `review.csv` and `mined.npz` into the day's folder. The
+    decisions in `decisions.csv` are applied; a frame nobody knows the truth of is a proposal until it is decided.
     """
     rows = queries_of(day, demo=demo)
     table = _candidates(day, rows)
@@ -79,6 +83,8 @@ def mine(day: Day, *, demo: bool = True) -> MinedDay:
     chosen = select(table, scores, settings.budget, settings, seed=day.settings.seed, known=_known(day))
     picked = [rows[item.row] for item in chosen.items]
     frames = [picture(day, row) for row in picked]
+    seen = look_at_early_answers(day, picked, frames)
+    objects = find_objects(day, picked, frames, seen=seen)
     labels, tags = _review(day, picked, frames, chosen)
     mined = MinedDay(
         table=table,
@@ -87,13 +93,13 @@ def mine(day: Day, *, demo: bool = True) -> MinedDay:
         rows=tuple(picked),
         labels=labels,
         modes=tuple(
-            _modes(row, frame, said | tags.get(row.name, frozenset()))
+            _modes(row, frame, _boxes(day, objects[row.name]), said | tags.get(row.name, frozenset()))
             for row, frame, said in zip(picked, frames, _asked(day, picked, frames), strict=True)
         ),
         answers=np.array([row.verdict.p_roadwork for row in rows], np.float64),
     )
     chosen.save(day.folder / "mined.json")
-    _keep(day, mined, frames)
+    _keep(day, mined, frames, seen)
     return mined
 
 
@@ -181,17 +187,21 @@ def _asked(day: Day, rows: list[QueryRow], frames: list[Frame]) -> list[frozense
     return found
 
 
-def _modes(row: QueryRow, frame: Frame, tags: frozenset[str]) -> tuple[FailureMode, ...]:
+def _boxes(day: Day, found: FoundBySource) -> list[Box]:
+    """What the profile's detectors found in a frame."""
+    return [one.box for detector in day.models.detectors for one in found.get(detector.name, ())]
+
+
+def _modes(row: QueryRow, frame: Frame, boxes: list[Box], tags: frozenset[str]) -> tuple[FailureMode, ...]:
     """What the log, else the rules say, and what the image-text model and reviewers added."""
-    boxes = [box for evidence in row.verdict.evidence for found in evidence.boxes.values() for box in found]
     told = row.modes or tuple(sorted(tag(frame, boxes, row.era)))
     return (*told, *(mode for mode in FAILURE_MODES if mode in tags and mode not in told))
 
 
-def _keep(day: Day, mined: MinedDay, frames: list[Frame]) -> None:
+def _keep(day: Day, mined: MinedDay, frames: list[Frame], seen: Mapping[str, BoxesByDetector]) -> None:
     labelled = [i for i, label in enumerate(mined.labels) if label is not None]
     rows = [mined.rows[i] for i in labelled]
-    features, evidence = day.observe([frames[i] for i in labelled], "mined frames")
+    features, evidence = day.observe([frames[i] for i in labelled], "mined frames", seen)
     labels = np.array([mined.labels[i] for i in labelled], np.int8)
     answers = np.array([row.verdict.p_roadwork for row in rows])
     FeatureTable.build(

@@ -1,10 +1,10 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from streetvision_core.data._evidence_rows import EvidenceMaker, no_evidence
+from streetvision_core.data._evidence_rows import BoxesByDetector, EvidenceMaker, no_evidence
 from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.images.preprocess import get_preprocessor
 from streetvision_core.models.evidence import DETECTOR_NAMES, EVIDENCE_NAMES
@@ -36,11 +36,11 @@ class Reader:
         return ("DETOUR",)
 
 
-def maker() -> tuple[EvidenceMaker, list[Bright]]:
+def maker(seen: Mapping[str, BoxesByDetector] | None = None) -> tuple[EvidenceMaker, list[Bright]]:
     detectors = [Bright(name) for name in DETECTOR_NAMES]
     preprocessor = get_preprocessor("letterbox-224/1")
     models = ModelSet(lambda: None, preprocessor, lambda: tuple(detectors), ocr=Reader)  # type: ignore[arg-type]
-    return EvidenceMaker(models, ocr_min_width_pixels=480), detectors
+    return EvidenceMaker(models, 480, seen), detectors
 
 
 def frame(value: int, width: int) -> Frame:
@@ -69,6 +69,18 @@ def test_row__kept_in_the_store(tmp_path: Path) -> None:
     first = evidence.row(frame(200, 480), store)
     np.testing.assert_array_equal(evidence.row(frame(200, 480), store), first)
     assert detectors[0].calls == 1
+
+
+def test_row__detectors_do_not_look_twice(tmp_path: Path) -> None:
+    image = frame(200, 480)
+    evidence, detectors = maker()
+    looked = evidence.row(image, FeatureStore(tmp_path / "a.sqlite"))
+    boxes = {detector.name: detector.detect([image])[0] for detector in detectors}
+    told, asked = maker({image.sha256: boxes})
+    np.testing.assert_array_equal(told.row(image, FeatureStore(tmp_path / "b.sqlite")), looked)
+    assert [detector.calls for detector in asked] == [0, 0]
+    told.row(frame(50, 480), FeatureStore(tmp_path / "b.sqlite"))
+    assert [detector.calls for detector in asked] == [1, 1]
 
 
 def test_no_evidence__all_unknown() -> None:
