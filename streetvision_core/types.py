@@ -121,6 +121,10 @@ class Box:
         return cls(x0, y0, x1, y1, data["label"], data["score"])
 
 
+BoxesByDetector = Mapping[str, tuple[Box, ...]]
+"""Detector's name to what it found in one frame, none where it looked and found nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What one stage saw in one frame.

@@ -19,10 +19,9 @@ from streetvision_core.models.evidence import (
 )
 from streetvision_core.models.factory import ModelSet
 from streetvision_core.models.session import each
-from streetvision_core.types import Box, Frame
+from streetvision_core.types import Box, BoxesByDetector, Frame
 
 Row = npt.NDArray[np.float32]
-BoxesByDetector = Mapping[str, tuple[Box, ...]]
 _VERSION: Final = "1"
 
 

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.data._evidence_rows import BoxesByDetector, EvidenceMaker, no_evidence
+from streetvision_core.data._evidence_rows import EvidenceMaker, no_evidence
 from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.models.factory import ModelSet
-from streetvision_core.types import Box, Frame
+from streetvision_core.types import Box, BoxesByDetector, Frame
 
 _BATCH: Final = 16
 

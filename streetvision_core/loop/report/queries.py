@@ -1,4 +1,4 @@
-"""What a day tells about its queries: what came in, what was hard."""
+"""What a day tells about its queries: what came in, what was hard, which labels are in doubt."""
 
 from __future__ import annotations
 
@@ -103,3 +103,41 @@ class Hard:
     modes: Mapping[str, Count] = field(default_factory=dict)
     reasons: Mapping[str, Count] = field(default_factory=dict)
     reviewer: str = ""
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
+class DoubtedPicture:
+    """One frame whose label is probably wrong.
+
+    Attributes:
+        jpeg_base64: a thumbnail (`pictures.thumbnail`).
+        name: of the query, by which the review finds it.
+        source: where the frame came from.
+        given: the label it has, 1 road work, 0 none.
+        fit: the probability that heads which saw neither the frame nor its group give that label.
+        p_roadwork: what the champion answered.
+        modes: failure modes it shows.
+    """
+
+    jpeg_base64: Base64
+    name: str
+    source: str
+    given: Literal[0, 1]
+    fit: Share
+    p_roadwork: Share
+    modes: tuple[FailureMode, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
+class Doubts:
+    """Labels of the day that are probably wrong.
+
+    Attributes:
+        judged: how many labels were judged.
+        suspects: how many of them are in doubt.
+        pictures: the worst of them, worst first.
+    """
+
+    judged: Count
+    suspects: Count
+    pictures: tuple[DoubtedPicture, ...] = ()

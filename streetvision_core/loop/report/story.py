@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 from streetvision_core.errors import ResultError
 from streetvision_core.loop.report.fields import STRICT, Missing, Plot
 from streetvision_core.loop.report.models import Bands, Change, Gate, Honesty, RealPhotos
-from streetvision_core.loop.report.queries import Hard, Traffic
+from streetvision_core.loop.report.queries import Doubts, Hard, Traffic
 from streetvision_core.loop.report.watch import Challenge, Drift, Memory
 from streetvision_core.loop.steps import StepResult
 
@@ -36,6 +36,7 @@ class DayStory:
         summary: one to three sentences below it; may be empty.
         traffic: what came in.
         hard: what was hard.
+        doubts: labels that are probably wrong.
         change: champion against challenger.
         gate: the decision.
         bands: exit bands.
@@ -56,6 +57,7 @@ class DayStory:
     summary: str = ""
     traffic: Traffic | Missing = _NOT_TOLD
     hard: Hard | Missing = _NOT_TOLD
+    doubts: Doubts | Missing = _NOT_TOLD
     change: Change | Missing = _NOT_TOLD
     gate: Gate | Missing = _NOT_TOLD
     bands: Bands | Missing = _NOT_TOLD

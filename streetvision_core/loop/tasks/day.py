@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.data.feature_store import store_path
-from streetvision_core.data.observe import BoxesByDetector, observe
+from streetvision_core.data.observe import observe
 from streetvision_core.loop.workspace import Workspace, parse_day
 from streetvision_core.mining.desk import ReviewDesk
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.models.factory import ModelSet, load_models
 from streetvision_core.registry.versions import Registry, open_registry
 from streetvision_core.settings import Settings, load_settings
-from streetvision_core.types import Frame
+from streetvision_core.types import BoxesByDetector, Frame
 
 Rows = npt.NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from streetvision_core.data.observe import BoxesByDetector, boxes_of
+from streetvision_core.data.observe import boxes_of
 from streetvision_core.loop.tasks.annotation import WeakSource
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.mining.objects import (
@@ -23,7 +23,7 @@ from streetvision_core.mining.objects import (
 from streetvision_core.mining.querylog import QueryRow
 from streetvision_core.models.detectors import Detector
 from streetvision_core.models.session import each
-from streetvision_core.types import Box, Frame
+from streetvision_core.types import Box, BoxesByDetector, Frame
 
 
 def look_at_early_answers(

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.data.feature_store import FeatureStore
-from streetvision_core.data.observe import BoxesByDetector
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.images.decode import decode_image
 from streetvision_core.loop.tasks import annotation
@@ -29,7 +28,7 @@ from streetvision_core.mining.objects import FoundBySource
 from streetvision_core.mining.querylog import QueryRow
 from streetvision_core.mining.select import MinedSet, select
 from streetvision_core.models.evidence import vector
-from streetvision_core.types import FAILURE_MODES, Box, FailureMode, Frame
+from streetvision_core.types import FAILURE_MODES, Box, BoxesByDetector, FailureMode, Frame
 
 MINED_FILE: Final = "mined.npz"
 REVIEW_FILE: Final = "review.csv"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -25,8 +25,17 @@ from streetvision_core.loop.report.models import (
     RealRow,
 )
 from streetvision_core.loop.report.pictures import thumbnail
-from streetvision_core.loop.report.queries import Hard, HardPicture, Latency, StageExits, Traffic
+from streetvision_core.loop.report.queries import (
+    DoubtedPicture,
+    Doubts,
+    Hard,
+    HardPicture,
+    Latency,
+    StageExits,
+    Traffic,
+)
 from streetvision_core.loop.tasks.day import Day
+from streetvision_core.loop.tasks.doubts import likely_label_errors
 from streetvision_core.loop.tasks.mining import MinedDay, picture
 from streetvision_core.loop.tasks.promotion import Contest
 from streetvision_core.mining.querylog import QueryRow
@@ -39,6 +48,7 @@ Doubles = npt.NDArray[np.float64]
 Metric = Callable[[Confusion], Doubles]
 
 PICTURES: Final = 18
+DOUBTED: Final = 6
 ABSENT_VLM: Final = "no package carries an image-text model; on this profile stage 3 is absent, not imitated"
 METRICS: Final[dict[str, tuple[Metric, bool]]] = {
     "MCC": (Confusion.mcc, False),
@@ -76,6 +86,31 @@ def hard(day: Day, mined: MinedDay) -> Hard:
         reasons=mined.chosen.reason_counts(),
         reviewer="the renderer's own truth stands in for a human reviewer; nobody has looked at these frames",
     )
+
+
+def doubts(day: Day, mined: MinedDay, judged: Mapping[str, tuple[float, bool]]) -> Doubts:
+    """The labels of the day that are probably wrong, the worst as pictures.
+
+    Args:
+        day: the day.
+        mined: its frames and labels.
+        judged: from `label_doubts`.
+    """
+    found = likely_label_errors(mined, judged)
+    modes = {row.name: told for row, told in zip(mined.rows, mined.modes, strict=True)}
+    pictures = tuple(
+        DoubtedPicture(
+            jpeg_base64=thumbnail(picture(day, one.row).pixels, 300),
+            name=one.row.name,
+            source=f"{one.row.origin} ({one.row.era})",
+            given=one.given,  # type: ignore[arg-type]
+            fit=round(one.quality, 4),
+            p_roadwork=one.row.verdict.p_roadwork,
+            modes=modes[one.row.name],
+        )
+        for one in found[:DOUBTED]
+    )
+    return Doubts(len(judged), len(found), pictures)
 
 
 def change(contest: Contest, learned_from: str) -> Change:

@@ -18,7 +18,7 @@ from streetvision_core.loop.steps import StepResult
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.storage import atomic_write_json
 
-SECTIONS = ("traffic", "hard", "change", "gate", "bands", "real", "challenge", "memory", "drift", "honesty")
+SECTIONS = ("traffic", "hard", "doubts", "change", "gate", "bands", "real", "challenge", "memory", "drift", "honesty")
 
 
 def tell(day: Day, section: str, content: Any) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streetvision_core.data._evidence_rows import BoxesByDetector, EvidenceMaker, no_evidence
+from streetvision_core.data._evidence_rows import EvidenceMaker, no_evidence
 from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.images.preprocess import get_preprocessor
 from streetvision_core.models.evidence import DETECTOR_NAMES, EVIDENCE_NAMES
 from streetvision_core.models.factory import ModelSet
-from streetvision_core.types import Box, Frame
+from streetvision_core.types import Box, BoxesByDetector, Frame
 
 
 class Bright:

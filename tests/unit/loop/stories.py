@@ -17,7 +17,15 @@ from streetvision_core.loop.report.models import (
     RealRow,
 )
 from streetvision_core.loop.report.pictures import png_of_figure, thumbnail
-from streetvision_core.loop.report.queries import Hard, HardPicture, Latency, StageExits, Traffic
+from streetvision_core.loop.report.queries import (
+    DoubtedPicture,
+    Doubts,
+    Hard,
+    HardPicture,
+    Latency,
+    StageExits,
+    Traffic,
+)
 from streetvision_core.loop.report.story import DayStory
 from streetvision_core.loop.steps import StepResult
 
@@ -57,6 +65,16 @@ def hard_pictures(count: int) -> tuple[HardPicture, ...]:
         )
         for seed in range(count)
     )
+
+
+def doubts() -> Doubts:
+    shown = [
+        DoubtedPicture(
+            thumbnail(street(90 + given)), f"query-{given}", "drive-7 (native)", given, 0.031, 0.9 - 0.8 * given
+        )
+        for given in (0, 1)
+    ]
+    return Doubts(judged=160, suspects=3, pictures=tuple(shown))
 
 
 def reliability_plot() -> Plot:
@@ -181,6 +199,7 @@ def day_story(*, promoted: bool = True, pictures: int = 12, **changes: object) -
             },
             reviewer="The exact truth of rendered frames stands in for the reviewer.",
         ),
+        "doubts": doubts(),
         "change": change(),
         "gate": gate(promoted),
         "bands": Bands(

@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import json
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from streetvision_core.loop import plots, tasks
 from streetvision_core.loop.tasks import challenge, champion, mining, queries, tables, training
 from streetvision_core.loop.tasks.annotation import QUEUE_FILE, WEAK_FILE, weak_labels
 from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.finding import find_objects, weak_sources
+from streetvision_core.loop.tasks.finding import find_objects, look_at_early_answers, weak_sources
 from streetvision_core.mining import stream
 from streetvision_core.mining.objects import OBJECTS_FILE
 from streetvision_core.mining.querylog import NewQuery
@@ -203,7 +204,7 @@ def test_label_errors__a_flipped_label_is_doubted_and_shown_with_both_labels(wor
 def test_mined_modes__only_rules_that_hold_in_the_querys_era_speak(world, era, told):
     _, mined, *_ = world[0]
     black = Frame.from_pixels(np.zeros((90, 160, 3), np.uint8), "black")
-    assert mining._modes(replace(mined.rows[0], modes=(), era=era), black, frozenset()) == told
+    assert mining._modes(replace(mined.rows[0], modes=(), era=era), black, [], frozenset()) == told
 
 
 class Colours:
@@ -251,9 +252,10 @@ def test_find_objects__early_answers_get_boxes_and_a_later_run_replaces_only_its
     frames = [tasks.picture(day, row) for row in mined.rows]
     early = {row.name: frame for row, frame in zip(mined.rows, frames, strict=True) if len(row.verdict.evidence) == 1}
     assert early, "some answers must have come before stage 2"
+    before = (day.folder / OBJECTS_FILE).read_bytes()
     first = find_objects(day, mined.rows, frames, [Corner("a")])
     second = find_objects(day, mined.rows, frames, [Corner("b")])
-    (day.folder / OBJECTS_FILE).unlink()
+    (day.folder / OBJECTS_FILE).write_bytes(before)
     for name, frame in early.items():
         boxes = tasks.boxes_of(frame, day.models)
         assert {source: len(first[name][source]) for source in boxes} == {s: len(b) for s, b in boxes.items()}
@@ -262,6 +264,62 @@ def test_find_objects__early_answers_get_boxes_and_a_later_run_replaces_only_its
     scores = weak_sources(mined.rows, second, ["a", "b"])["b"]
     assert [scores(frame) for frame in frames] == [Corner("b").detect([frame])[0][0].score for frame in frames]
     assert len({scores(frame) for frame in frames}) > 1
+
+
+def test_mine__puts_down_the_boxes_of_every_frame_and_looks_at_an_early_one_once(world, monkeypatch, tmp_path):
+    day, mined, *_ = world[0]
+    kept = day.desk.objects(day.date.isoformat())
+    names = {detector.name for detector in day.models.detectors}
+    assert set(kept) == {row.name for row in mined.rows}
+    assert all(set(by_source) == names for by_source in kept.values())
+    looks = Counter()
+
+    class Counted:
+        version = "1"
+
+        def __init__(self, detector):
+            self.name, self._detector = detector.name, detector
+
+        def detect(self, frames):
+            looks.update(frame.sha256 for frame in frames)
+            return self._detector.detect(frames)
+
+    again = Day(day.settings, day.date)
+    again.__dict__["models"] = ModelSet(
+        lambda: day.models.backbone,
+        day.models.preprocessor,
+        lambda: tuple(map(Counted, day.models.detectors)),
+        ocr=lambda: day.models.ocr,
+    )
+    frames = [tasks.picture(day, row) for row in mined.rows]
+    early = [frame for row, frame in zip(mined.rows, frames, strict=True) if len(row.verdict.evidence) == 1]
+    assert early
+    assert look_at_early_answers(again, mined.rows, frames) == {}, "objects.json holds their boxes"
+    before = (day.folder / OBJECTS_FILE).read_bytes()
+    (day.folder / OBJECTS_FILE).unlink()
+    seen = look_at_early_answers(again, mined.rows, frames)
+    (day.folder / OBJECTS_FILE).write_bytes(before)
+    once = {frame.sha256: len(names) for frame in early}
+    assert looks == once
+    monkeypatch.setattr(Day, "feature_store", tmp_path / "empty.sqlite")
+    told, asked = again.observe(early, "told", seen)[1], day.observe(early, "asked")[1]
+    assert looks == once, "the evidence came from the boxes seen"
+    assert np.array_equal(told, asked, equal_nan=True)
+
+
+def test_sections__labels_in_doubt_are_shown_worst_first(world):
+    day, mined, *_ = world[0]
+    names = [row.name for row, label in zip(mined.rows, mined.labels, strict=True) if label is not None]
+    judged = {name: (0.4 - 0.04 * i, i < 9) for i, name in enumerate(names)}
+    told = tasks.sections.doubts(day, mined, judged)
+    assert (told.judged, told.suspects) == (len(names), 9)
+    assert [one.name for one in told.pictures] == names[8:2:-1]
+    assert [one.given for one in told.pictures] == [
+        mined.labels[[row.name for row in mined.rows].index(one.name)] for one in told.pictures
+    ]
+    tasks.tell(day, "doubts", told)
+    assert tasks.build_story(day, []).doubts == told
+    assert tasks.sections.doubts(day, mined, {}).pictures == ()
 
 
 def test_annotate_command__looks_once_and_keeps_what_it_saw(world, monkeypatch, capsys):
@@ -276,14 +334,14 @@ def test_annotate_command__looks_once_and_keeps_what_it_saw(world, monkeypatch, 
     monkeypatch.setattr(tasks, "open_day", lambda profile, date: day)
     monkeypatch.setattr(tasks, "load_mined", lambda day, demo: mined)
     monkeypatch.setattr(_engine, "_finders", lambda zero_shot, segmenter: [Counted("corner")])
-    before = (day.folder / WEAK_FILE).read_bytes()
+    before = {name: (day.folder / name).read_bytes() for name in (WEAK_FILE, OBJECTS_FILE)}
     try:
         _engine.annotate(as_json=True)
         said = [entry["said"]["corner"] for entry in json.loads((day.folder / WEAK_FILE).read_text())["frames"]]
         found = day.desk.objects(day.date.isoformat())
     finally:
-        (day.folder / WEAK_FILE).write_bytes(before)
-        (day.folder / OBJECTS_FILE).unlink(missing_ok=True)
+        for name, content in before.items():
+            (day.folder / name).write_bytes(content)
     assert json.loads(capsys.readouterr().out)["frames"] == len(mined.rows) == len(looks)
     assert said == [found[row.name]["corner"][0].box.score for row in mined.rows]
 

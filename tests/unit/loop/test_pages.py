@@ -12,7 +12,7 @@ from streetvision_core.loop.report.fields import Estimate, Missing
 from streetvision_core.loop.report.models import Change, Comparison, Gate, Honesty
 from streetvision_core.loop.report.notebook import notebook_page
 from streetvision_core.loop.report.pages import duration, milliseconds, moment, number, percent
-from streetvision_core.loop.report.queries import Hard, HardPicture, Traffic
+from streetvision_core.loop.report.queries import DoubtedPicture, Doubts, Hard, HardPicture, Traffic
 from streetvision_core.loop.report.story import DayStory
 from streetvision_core.loop.report.week import WeekStory, summarise_week
 from streetvision_core.loop.result import MIME
@@ -63,6 +63,7 @@ def evil_story():
         summary=EVIL,
         traffic=Traffic(1, 1, (), sources={EVIL: 1}, eras={EVIL: 1}, absent_stages={"vlm": EVIL}),
         hard=Hard(1, (HardPicture(picture, EVIL, 0.5, "ocr", EVIL),), {EVIL: 1}, {EVIL: 1}, EVIL),
+        doubts=Doubts(1, 1, (DoubtedPicture(picture, EVIL, EVIL, 1, 0.1, 0.2),)),
         change=Change(EVIL, EVIL, (comparison,), EVIL),
         gate=Gate(True, (EVIL,)),
         bands=Missing(EVIL),
@@ -157,13 +158,13 @@ def test_page__shows_hostile_text_as_text(name):
 
 
 def test_day_page__is_small_with_forty_pictures():
-    text = render.day_page(day_story(pictures=40))
+    text = render.day_page(day_story(pictures=40, doubts=Doubts(160, 0)))
     assert text.count("data:image/jpeg") == 40
     assert len(text.encode()) < 2_000_000
 
 
 def test_day_page__shows_at_most_48_pictures_and_says_so():
-    text = render.day_page(day_story(pictures=50))
+    text = render.day_page(day_story(pictures=50, doubts=Doubts(160, 0)))
     assert text.count("data:image/jpeg") == 48
     assert "2 more are not shown" in text
 
@@ -191,6 +192,16 @@ def test_day_page__says_why_a_section_is_missing():
 )
 def test_day_page__tells(part):
     assert part in render.day_page(day_story(pictures=0))
+
+
+def test_day_page__labels_in_doubt_have_a_section_only_where_there_are_any():
+    text = render.day_page(day_story(pictures=0))
+    told = " ".join(re.sub(r"<[^>]+>", " ", text[text.index('id="doubts"') : text.index('id="changed"')]).split())
+    assert "3 of 160 labels are probably wrong" in told
+    assert "labelled road work probably none unseen heads give the label 3.1 %; the champion answered 0.10" in told
+    assert "The worst 2 are shown." in told
+    for nothing in (Doubts(160, 0), Missing("the step that tells it did not run")):
+        assert 'id="doubts"' not in render.day_page(day_story(pictures=0, doubts=nothing))
 
 
 def test_day_page__puts_the_steps_first_when_one_failed():
