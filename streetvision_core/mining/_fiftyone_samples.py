@@ -60,11 +60,10 @@ def day_view(dataset: Any, day: str) -> Any:
 
 def to_sample(sample: WorkbenchSample, embedding: npt.NDArray[np.float32]) -> Any:
     """One FiftyOne sample."""
-    metadata = _metadata(Path(sample.filepath))
     label = sample.label if sample.label is not None else sample.truth
     made = fo.Sample(
         filepath=sample.filepath,
-        metadata=metadata,
+        metadata=_metadata(Path(sample.filepath)),
         tags=["mined"] if sample.reasons else [],
         name=sample.name,
         day=sample.day,
@@ -90,8 +89,6 @@ def to_sample(sample: WorkbenchSample, embedding: npt.NDArray[np.float32]) -> An
         text=[text for stage in sample.verdict["evidence"] for text in stage["text"]],
     )
     made[EMBEDDING] = np.asarray(embedding, np.float32)
-    for detector, boxes in _boxes(sample.verdict["evidence"]):
-        made[f"boxes_{_field(detector)}"] = _detections(boxes, metadata)
     return made
 
 
@@ -107,20 +104,6 @@ def _classification(label: int | None) -> Any:
 def _evidence(stages: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """All scores by name; a dot would read as a path in the database."""
     return {_field(name): value for stage in stages for name, value in stage["scores"].items()}
-
-
-def _boxes(stages: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    return [(name, boxes) for stage in stages for name, boxes in stage["boxes"].items()]
-
-
-def _detections(boxes: Iterable[Mapping[str, Any]], metadata: Any) -> Any:
-    made = []
-    for box in boxes:
-        x0, y0, x1, y1 = box["box"]
-        relative = [x0 / metadata.width, y0 / metadata.height]
-        relative += [(x1 - x0) / metadata.width, (y1 - y0) / metadata.height]
-        made.append(fo.Detection(label=box["label"], bounding_box=relative, confidence=box["score"]))
-    return fo.Detections(detections=made)
 
 
 def _metadata(path: Path) -> Any:

@@ -27,7 +27,7 @@ def main(home: Path, days: Path, project: str, port: int, state: Path) -> int:
         from streetvision_core.mining._fiftyone_desk import show_decisions
         from streetvision_core.mining._fiftyone_objects import show_objects
         from streetvision_core.mining._fiftyone_panel import PANEL
-        from streetvision_core.mining._fiftyone_views import save_project_views, save_review_workspace
+        from streetvision_core.mining._fiftyone_views import save_look, save_project_views, save_review_workspace
         from streetvision_core.mining.desk import ReviewDesk
 
         if not fo.dataset_exists(project):
@@ -38,6 +38,7 @@ def main(home: Path, days: Path, project: str, port: int, state: Path) -> int:
         show_objects(dataset, desk)
         save_project_views(dataset)
         save_review_workspace(dataset, PANEL)
+        save_look(dataset)
     except StreetVisionError as error:
         atomic_write_json(state, error.to_dict())
         return 1

@@ -7,6 +7,7 @@ are looked at when the day is mined. Other finders look on request.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from streetvision_core.data.observe import boxes_of
 from streetvision_core.loop.tasks.annotation import WeakSource
@@ -24,6 +25,9 @@ from streetvision_core.mining.querylog import QueryRow
 from streetvision_core.models.detectors import Detector
 from streetvision_core.models.session import each
 from streetvision_core.types import Box, BoxesByDetector, Frame
+
+SHOWN_SCORE: Final = 0.3
+"""The weaker boxes of the profile's detectors are left out: they are dozens per frame and hide what there is."""
 
 
 def look_at_early_answers(
@@ -78,7 +82,7 @@ def find_objects(
     found: dict[str, FoundBySource] = {}
     for done, (row, frame) in enumerate(zip(rows, frames, strict=True), 1):
         by_detector = _logged(row) or seen.get(frame.sha256, {})
-        new = {name: within(boxes, frame) for name, boxes in by_detector.items()}
+        new = {name: within(_sure(boxes), frame) for name, boxes in by_detector.items()}
         new |= {finder.name: look(finder, frame) for finder in finders}
         found[row.name] = before.get(row.name, {}) | new
         if progress is not None:
@@ -96,6 +100,10 @@ def weak_sources(
 
 def _by_digest(scores: Mapping[str, float]) -> WeakSource:
     return lambda frame: scores[frame.sha256]
+
+
+def _sure(boxes: Sequence[Box]) -> list[Box]:
+    return [box for box in boxes if box.score >= SHOWN_SCORE]
 
 
 def _has_looked(day: Day, found: FoundBySource) -> bool:
