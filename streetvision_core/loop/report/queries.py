@@ -107,7 +107,7 @@ class Hard:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class DoubtedPicture:
-    """One frame whose label is probably wrong.
+    """One frame whose label is in doubt.
 
     Attributes:
         jpeg_base64: a thumbnail (`pictures.thumbnail`).
@@ -130,14 +130,16 @@ class DoubtedPicture:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class Doubts:
-    """Labels of the day that are probably wrong.
+    """Labels of the day that are in doubt.
 
     Attributes:
         judged: how many labels were judged.
         suspects: how many of them are in doubt.
         pictures: the worst of them, worst first.
+        note: what the reader has to know about the labels; may be empty.
     """
 
     judged: Count
     suspects: Count
     pictures: tuple[DoubtedPicture, ...] = ()
+    note: str = ""

@@ -36,7 +36,7 @@ class DayStory:
         summary: one to three sentences below it; may be empty.
         traffic: what came in.
         hard: what was hard.
-        doubts: labels that are probably wrong.
+        doubts: labels that are in doubt.
         change: champion against challenger.
         gate: the decision.
         bands: exit bands.

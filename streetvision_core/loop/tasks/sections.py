@@ -48,7 +48,8 @@ Doubles = npt.NDArray[np.float64]
 Metric = Callable[[Confusion], Doubles]
 
 PICTURES: Final = 18
-DOUBTED: Final = 6
+DOUBTED: Final = 8
+EXACT_LABELS: Final = "These labels are the renderer's exact truth: here a doubt shows what the heads cannot see yet."
 ABSENT_VLM: Final = "no package carries an image-text model; on this profile stage 3 is absent, not imitated"
 METRICS: Final[dict[str, tuple[Metric, bool]]] = {
     "MCC": (Confusion.mcc, False),
@@ -89,7 +90,7 @@ def hard(day: Day, mined: MinedDay) -> Hard:
 
 
 def doubts(day: Day, mined: MinedDay, judged: Mapping[str, tuple[float, bool]]) -> Doubts:
-    """The labels of the day that are probably wrong, the worst as pictures.
+    """The labels of the day that are in doubt, the worst as pictures.
 
     Args:
         day: the day.
@@ -110,7 +111,8 @@ def doubts(day: Day, mined: MinedDay, judged: Mapping[str, tuple[float, bool]]) 
         )
         for one in found[:DOUBTED]
     )
-    return Doubts(len(judged), len(found), pictures)
+    exact = all(one.row.truth is not None for one in found)
+    return Doubts(len(judged), len(found), pictures, EXACT_LABELS if found and exact else "")
 
 
 def change(contest: Contest, learned_from: str) -> Change:

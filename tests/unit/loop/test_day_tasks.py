@@ -20,7 +20,7 @@ from streetvision_core.loop import plots, tasks
 from streetvision_core.loop.tasks import challenge, champion, mining, queries, tables, training
 from streetvision_core.loop.tasks.annotation import QUEUE_FILE, WEAK_FILE, weak_labels
 from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.finding import find_objects, look_at_early_answers, weak_sources
+from streetvision_core.loop.tasks.finding import SHOWN_SCORE, find_objects, look_at_early_answers, weak_sources
 from streetvision_core.mining import stream
 from streetvision_core.mining.objects import OBJECTS_FILE
 from streetvision_core.mining.querylog import NewQuery
@@ -258,7 +258,8 @@ def test_find_objects__early_answers_get_boxes_and_a_later_run_replaces_only_its
     (day.folder / OBJECTS_FILE).write_bytes(before)
     for name, frame in early.items():
         boxes = tasks.boxes_of(frame, day.models)
-        assert {source: len(first[name][source]) for source in boxes} == {s: len(b) for s, b in boxes.items()}
+        shown = {source: sum(box.score >= SHOWN_SCORE for box in found) for source, found in boxes.items()}
+        assert {source: len(first[name][source]) for source in boxes} == shown
     assert all(set(second[row.name]) == {*first[row.name], "b"} for row in mined.rows)
     assert all(second[row.name]["a"] == first[row.name]["a"] for row in mined.rows)
     scores = weak_sources(mined.rows, second, ["a", "b"])["b"]
@@ -313,10 +314,13 @@ def test_sections__labels_in_doubt_are_shown_worst_first(world):
     judged = {name: (0.4 - 0.04 * i, i < 9) for i, name in enumerate(names)}
     told = tasks.sections.doubts(day, mined, judged)
     assert (told.judged, told.suspects) == (len(names), 9)
-    assert [one.name for one in told.pictures] == names[8:2:-1]
+    assert [one.name for one in told.pictures] == names[8:0:-1]
     assert [one.given for one in told.pictures] == [
         mined.labels[[row.name for row in mined.rows].index(one.name)] for one in told.pictures
     ]
+    assert "renderer" in told.note, "a doubt about an exact label is no error"
+    asked = replace(mined, rows=tuple(replace(row, truth=None) for row in mined.rows))
+    assert tasks.sections.doubts(day, asked, judged).note == ""
     tasks.tell(day, "doubts", told)
     assert tasks.build_story(day, []).doubts == told
     assert tasks.sections.doubts(day, mined, {}).pictures == ()

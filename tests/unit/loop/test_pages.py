@@ -197,8 +197,11 @@ def test_day_page__tells(part):
 def test_day_page__labels_in_doubt_have_a_section_only_where_there_are_any():
     text = render.day_page(day_story(pictures=0))
     told = " ".join(re.sub(r"<[^>]+>", " ", text[text.index('id="doubts"') : text.index('id="changed"')]).split())
-    assert "3 of 160 labels are probably wrong" in told
-    assert "labelled road work probably none unseen heads give the label 3.1 %; the champion answered 0.10" in told
+    assert "3 of 160 labels are in doubt" in told
+    assert (
+        "labelled road work perhaps none heads that never saw it give the label 3.1 %; the champion answered 0.10"
+        in told
+    )
     assert "The worst 2 are shown." in told
     for nothing in (Doubts(160, 0), Missing("the step that tells it did not run")):
         assert 'id="doubts"' not in render.day_page(day_story(pictures=0, doubts=nothing))
