@@ -19,13 +19,13 @@ from streetvision_core.errors import DataError
 from streetvision_core.settings import find_home
 from streetvision_core.storage import atomic_write_text
 
-DOCUMENTS: Final = ("README.md", "docs/serving.md")
+DOCUMENTS: Final = ("README.md", "docs/data-engine.md", "docs/serving.md")
 _BLOCK: Final = re.compile(r"<!-- numbers:(\w+) -->\n(?:.*?\n)??<!-- /numbers:\1 -->", re.DOTALL)
 Results = Mapping[str, Any]
 _SHORT: Final = {"mcc": "MCC", "auc": "AUC", "recall": "recall", "false_alarm_rate": "false alarms"}
 _FILES: Final = {"server": "end_to_end"}
 """Blocks whose result file has another name."""
-_BESIDE: Final = {"real": ("baseline",), "server": ("axon", "memory", "soak")}
+_BESIDE: Final = {"real": ("baseline",), "server": ("axon", "memory", "soak"), "engine": ("workbench",)}
 """Result files that a block shows beside its own."""
 _NOT_YET: Final = {
     "loop": "streetvision daily --demo --days 3`, then `streetvision weekly --out docs/benchmarks/loop.json"
@@ -112,7 +112,46 @@ def _budget(axon: Results) -> str:
     return f"budget: {rate:,} and {added:.0f} ms"
 
 
-BLOCKS: Final[Mapping[str, Callable[[Results], str]]] = {"real": real_table, "loop": loop_table, "server": server_table}
+def engine_table(results: Results) -> str:
+    """What each step of the data engine takes, and the workbench's scores next to FiftyOne's."""
+    workbench = results["workbench"]
+    rows = [
+        f"| {results['samples']:,} samples, {name} | {s:.1f} s | |" for name, s in _steps(results, "seconds_per_10000")
+    ]
+    rows += [_total(results, "", "all steps", "samples")]
+    rows += [f"| {results['pool']:,} features, {name} | {s:.1f} s | |" for name, s in _steps(results, "pool_seconds")]
+    rows += [_total(results, "pool_", "both", "pool")]
+    ours, theirs = (min(workbench[f"seconds_{who}"]) for who in ("ours", "fiftyone"))
+    apart = max(workbench["largest_difference"].values())
+    rows.append(
+        f"| workbench: hardness and mistakenness of {workbench['samples']:,} samples at once | {ours:.1f} s "
+        f"| FiftyOne, sample by sample: {theirs:.1f} s; {workbench['ratio']:.0f} times, "
+        f"values at most {apart:.0e} apart |"
+    )
+    note = (
+        f"\n\n{results['cores']} cores, load {results['load_average']:g}; rendered scenes as JPEG, features and "
+        "evidence drawn at random, for what a model costs per frame\nis measured elsewhere. "
+        "`docs/benchmarks/engine.json`: `python tests/perf/bench_engine.py`; `workbench.json`: `bench_workbench.py`\n"
+    )
+    return "| step | seconds | next to |\n|---|---|---|\n" + "\n".join(rows) + note
+
+
+def _steps(results: Results, key: str) -> list[tuple[str, float]]:
+    """Steps of half a second or more; the others stay in the sum."""
+    return [(name, seconds) for name, seconds in results[key].items() if seconds >= 0.5]
+
+
+def _total(results: Results, prefix: str, what: str, count: str) -> str:
+    measured, allowed = (results[f"{prefix}{kind}_seconds"] for kind in ("total", "allowed"))
+    return f"| {results[count]:,}: {what} | **{measured:.1f} s** | budget: {allowed:.0f} s |"
+
+
+BLOCKS: Final[Mapping[str, Callable[[Results], str]]] = {
+    "real": real_table,
+    "loop": loop_table,
+    "server": server_table,
+    "engine": engine_table,
+}
 
 
 def fill(text: str, folder: Path) -> str:

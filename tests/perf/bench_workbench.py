@@ -1,6 +1,6 @@
 """FiftyOne's hardness and mistakenness, sample by sample, against the same scores over all samples at once.
 
-Run: python tests/perf/bench_workbench.py [samples]; prints one JSON line last and writes
+Run: python tests/perf/bench_workbench.py [samples]; prints one JSON line last; with 10,000 samples or more it writes
 docs/benchmarks/workbench.json. Both ways end with the values in the database; they take turns, A B A B. A first,
 smaller day lies in the same dataset, so that the run also shows that a later day leaves an earlier one alone.
 """
@@ -25,6 +25,7 @@ from streetvision_core.storage import atomic_write_json
 RESULT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "workbench.json"
 DIM = 256
 FIRST_DAY_MOST = 500
+FULL = 10_000
 
 
 def make_job(folder: Path, day: str, n: int, seed: int) -> WorkbenchJob:
@@ -153,6 +154,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(Path(sys.argv[2]), int(sys.argv[3]))
     else:
-        measured = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
-        atomic_write_json(RESULT, measured)
+        measured = measure(int(sys.argv[1]) if len(sys.argv) > 1 else FULL)
+        if measured["samples"] >= FULL:
+            atomic_write_json(RESULT, measured)
         sys.stdout.write(json.dumps(measured) + "\n")

@@ -61,6 +61,23 @@ def test_server__budget_ratio_and_losses_stand_in_the_table(tmp_path):
     assert "4,627 answered, 0 lost, 0 wrong" in text
 
 
+def test_engine__steps_sums_budgets_and_the_workbenchs_ratio(tmp_path):
+    engine = {"samples": 10000, "seconds_per_10000": {"select": 0.52, "queue": 0.04}, "total_seconds": 0.56}
+    engine |= {"allowed_seconds": 300.0, "pool": 1000000, "pool_seconds": {"score": 1.66}, "pool_total_seconds": 1.66}
+    engine |= {"pool_allowed_seconds": 120.0, "cores": 2, "load_average": 1.2}
+    apart = {"hardness": 5.6e-16, "mistakenness": 2.8e-16}
+    seconds = {"seconds_ours": [1.3, 0.8], "seconds_fiftyone": [27.6, 27.1]}
+    workbench = {"samples": 2000, "ratio": 25.9, "largest_difference": apart, **seconds}
+    for name, result in {"engine": engine, "workbench": workbench}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(result))
+    text = fill("<!-- numbers:engine -->\n<!-- /numbers:engine -->", tmp_path)
+    assert "| 10,000 samples, select | 0.5 s | |" in text
+    assert "queue" not in text
+    assert "| 10,000: all steps | **0.6 s** | budget: 300 s |" in text
+    assert "| 1,000,000: both | **1.7 s** | budget: 120 s |" in text
+    assert "2,000 samples at once | 0.8 s | FiftyOne, sample by sample: 27.1 s; 26 times, values at most 6e-16" in text
+
+
 def test_fill__the_loop_may_not_be_measured_yet(tmp_path):
     assert "Not measured yet: `streetvision daily" in fill("<!-- numbers:loop -->\n<!-- /numbers:loop -->", tmp_path)
 
