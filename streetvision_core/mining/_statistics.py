@@ -16,6 +16,10 @@ WIDTH_PIXELS: Final = 240
 SKY: Final = (0.0, 0.3)
 HORIZON: Final = (0.35, 0.6)
 """Bands of the height, from the top: where a dashcam sees the sky, and where it sees what is far away."""
+MIRROR: Final = (0.34, 0.62)
+"""Where the horizon may lie, as shares of the height."""
+_MIRROR_BAND: Final = (0.1, 0.36)
+"""What is compared with its mirror image, counted from the horizon."""
 _PATCH_PIXELS: Final = 9
 _CLIPPED: Final = 248
 _BLACK: Final = 3
@@ -35,6 +39,8 @@ class ImageStatistics:
         haze: dark channel (He, Sun and Tang: Single Image Haze Removal Using Dark Channel Prior, 2009) over luma, both
             in the band around the horizon: clear air shows something dark in every patch, fog lifts it.
         clipped: share of pixels in the largest patch at the top of the scale.
+        mirrored: correlation of what lies below the horizon with the mirror image of what lies above it, at the horizon
+            where it is largest: a wet road shows house, tree and car upside down and smeared along the vertical.
     """
 
     brightness: float
@@ -43,6 +49,7 @@ class ImageStatistics:
     sky: float
     haze: float
     clipped: float
+    mirrored: float
 
     def to_dict(self) -> dict[str, float]:
         """By name, rounded."""
@@ -67,6 +74,7 @@ def measure(pixels: Pixels) -> ImageStatistics:
         # A little is added below, so that a black band counts as clear, not as a division by zero.
         haze=float(dark[_band(luma, HORIZON)].mean() / (luma[_band(luma, HORIZON)].mean() + 0.02)),
         clipped=_largest_patch(low >= _CLIPPED),
+        mirrored=_mirrored(luma),
     )
 
 
@@ -97,6 +105,25 @@ def _shrink(pixels: Pixels) -> npt.NDArray[np.uint8]:
 
 def _band(luma: npt.NDArray[np.float32], part: tuple[float, float]) -> slice:
     return slice(int(part[0] * len(luma)), int(part[1] * len(luma)) + 1)
+
+
+def _mirrored(luma: npt.NDArray[np.float32]) -> float:
+    height, width = luma.shape
+    # What changes slowly along a row, such as the light, is in both halves of a dry street too.
+    detail = cv2.blur(luma - cv2.blur(luma, (41, 1)), (1, 9))
+    even = detail / (cv2.blur(np.abs(detail), (41, 21)) + 0.008)
+    inside = even[:, width // 10 : width - width // 10]
+    near, far = (round(share * height) for share in _MIRROR_BAND)
+    best = 0.0
+    for horizon in range(int(MIRROR[0] * height), int(MIRROR[1] * height), max(2, height // 68)):
+        reach = min(far, height - 4 - horizon, horizon)
+        if reach - near < height // 14 + 1:
+            continue
+        below = inside[horizon + near : horizon + reach]
+        above = inside[horizon - reach : horizon - near][::-1]
+        size = float(np.sqrt(np.vdot(below, below) * np.vdot(above, above)))
+        best = max(best, float(np.vdot(below, above)) / size if size > 0 else 0.0)
+    return min(best, 1.0)
 
 
 def _largest_patch(mask: npt.NDArray[np.bool_]) -> float:

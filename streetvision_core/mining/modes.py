@@ -35,6 +35,9 @@ NIGHT_SKY: Final = 0.17
 FOG_HAZE: Final = 0.70
 GLARE_CLIPPED: Final = 0.017
 """Chosen on rendered seeds 0 to 1,699; measured on others."""
+WET_MIRRORED: Final = 0.35
+WET_SATURATION: Final = 0.19
+"""Chosen on free rendered seeds 150,000 to 150,499; measured on others."""
 
 FAR_METERS: Final = 35.0
 SMALL_SHARE: Final = 0.0015
@@ -51,6 +54,7 @@ IMAGE_RULES: Final[Mapping[FailureMode, Callable[[ImageStatistics], bool]]] = Ma
         "night": lambda s: s.sky < NIGHT_SKY,
         "fog": lambda s: s.sky >= NIGHT_SKY and s.haze > FOG_HAZE,
         "glare": lambda s: s.sky >= NIGHT_SKY and s.clipped > GLARE_CLIPPED,
+        "rain": lambda s: s.sky >= NIGHT_SKY and s.mirrored > WET_MIRRORED and s.saturation < WET_SATURATION,
     }
 )
 RELIABLE_IMAGE_RULES: Final[Mapping[Era, frozenset[FailureMode]]] = MappingProxyType(
@@ -71,9 +75,9 @@ BOX_RULES: Final[Mapping[FailureMode, Callable[[Sequence[Box], int, int], bool]]
 TOLD: Final[tuple[FailureMode, ...]] = (*IMAGE_RULES, *BOX_RULES)
 NOT_TOLD: Final[Mapping[FailureMode, str]] = MappingProxyType(
     {
-        "rain": "at a dashcam's resolution an overcast dry road measures like a wet one; see rain_tried in modes.json",
-        "occlusion": "a box shows what is seen, not what is covered; number, shape and overlap of boxes do not tell",
-        "unusual": "says that something has not been seen before, which no measure of one image can tell",
+        "occlusion": "a box shows what is seen, not what is covered; see occlusion_tried in modes.json",
+        "unusual": "says that something has not been seen before, which no measure of one image can tell, and the "
+        "rendered world has nothing unusual to judge a rule by",
     }
 )
 

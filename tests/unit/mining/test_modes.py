@@ -10,7 +10,7 @@ from streetvision_core.types import FAILURE_MODES, Box, Frame
 
 def test_modes__each_is_either_told_or_said_not_to_be() -> None:
     assert sorted([*TOLD, *NOT_TOLD]) == sorted(FAILURE_MODES)
-    assert set(MODE_QUESTIONS) == set(NOT_TOLD), "what no rule tells is asked of the image-text model"
+    assert set(MODE_QUESTIONS) == {*NOT_TOLD, "rain"}, "what no rule tells, or tells by day only, is asked"
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def clear() -> list[Frame]:
     return [scenes.render(seed, modes=[]).frame for seed in range(50_000, 50_008)]
 
 
-@pytest.mark.parametrize("mode", ["night", "fog", "glare"])
+@pytest.mark.parametrize("mode", ["night", "fog", "glare", "rain"])
 def test_tag__tells_most_of_the_rendered_ones(mode: str, clear: list[Frame]) -> None:
     asked = [scenes.render(seed, modes=[mode]).frame for seed in range(50_000, 50_008)]  # type: ignore[list-item]
     assert sum(mode in tag(frame) for frame in asked) >= 5
