@@ -48,6 +48,9 @@ POOL_DIM = 256
 RESULT = Path(__file__).parents[2] / "docs" / "benchmarks" / "engine.json"
 
 
+Figures = dict[str, float | None]
+
+
 class Clock:
     """Seconds by step, wall and processor."""
 
@@ -93,7 +96,7 @@ def verdicts(n: int, rng: np.random.Generator) -> tuple[list[Verdict], np.ndarra
     return made, truth
 
 
-def ten_thousand(n: int, rng: np.random.Generator) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+def ten_thousand(n: int, rng: np.random.Generator) -> tuple[dict[str, float], dict[str, float], Figures]:
     """Mine, annotate, select, watch and balance n samples, step by step."""
     features, groups = drives(n, DIM, rng)
     answers, truth = verdicts(n, rng)
@@ -132,12 +135,12 @@ def ten_thousand(n: int, rng: np.random.Generator) -> tuple[dict[str, float], di
             features, backbone="b", preprocessing="p/1", groups=groups, labels=truth, splits=[Split.TRAIN] * n
         )
         balance_stream(split.select(np.arange(min(500, n))), [split], BalanceSettings())
-    right = float((p[accepted] > 0.5).astype(int).__eq__(truth[accepted]).mean()) if accepted.any() else 0.0
-    figures = {"accepted_share": float(accepted.mean()), "accepted_right": right, "chosen": len(chosen.items)}
+    right = float((p[accepted] > 0.5).astype(int).__eq__(truth[accepted]).mean()) if accepted.any() else None
+    figures: Figures = {"accepted_share": float(accepted.mean()), "accepted_right": right, "chosen": len(chosen.items)}
     return clock.wall, clock.cpu, figures
 
 
-def a_million(n: int, rng: np.random.Generator) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+def a_million(n: int, rng: np.random.Generator) -> tuple[dict[str, float], dict[str, float], Figures]:
     """Score and select from n stored rows."""
     features, groups = drives(n, POOL_DIM, rng)
     evidence = np.full((n, len(EVIDENCE_NAMES)), np.nan, np.float32)
