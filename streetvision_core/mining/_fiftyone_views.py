@@ -14,12 +14,9 @@ NEEDS_REVIEW: Final = "needs review"
 OPEN: Final = "open"
 """The state of a sample that waits for a decision."""
 _MOST_SHOWN: Final = 100
-_DRAWN: Final = ("truth", "prediction", ANNOTATED)
-_TOLD: Final = {
-    "truth": tuple(zip(CLASSES, ("#e69f00", "#d55e00"), strict=True)),
-    "prediction": tuple(zip(CLASSES, ("#56b4e9", "#0072b2"), strict=True)),
-}
-_FINDERS: Final = ("#009e73", "#cc79a7", "#f0e442")
+_DRAWN: Final = ("prediction", "truth", ANNOTATED)
+_ROADWORK: Final = {"prediction": "#0072b2", "truth": "#d55e00"}
+_REST: Final = ("#009e73", "#cc79a7", "#f0e442")
 """All of them can be told apart by colour-blind people: Okabe and Ito, "Color Universal Design", 2008."""
 _SUSPICIOUS: Final = 0.8
 """Mistakenness from which on a label is put forward, beside those cleanlab suspects: the answer contradicts it and is
@@ -74,15 +71,15 @@ def save_review_workspace(dataset: Any, panel: str) -> None:
 
 
 def save_look(dataset: Any) -> None:
-    """What the App draws at first: labels orange, answers blue, road work darker; boxes coloured by who found them."""
+    """What the App draws at first: answers and labels, road work in a colour for each; boxes coloured by finder."""
     config = dataset.app_config
     config.active_fields = fo.ActiveFields(paths=list(_DRAWN))
     told = [
-        {"path": path, "colorByAttribute": "label", "valueColors": [{"value": name, "color": c} for name, c in pairs]}
-        for path, pairs in _TOLD.items()
+        {"path": path, "colorByAttribute": "label", "valueColors": [{"value": CLASSES[1], "color": colour}]}
+        for path, colour in _ROADWORK.items()
     ]
     by_source = {"path": ANNOTATED, "colorByAttribute": "source"}
-    config.color_scheme = fo.ColorScheme(color_by="value", color_pool=list(_FINDERS), fields=[*told, by_source])
+    config.color_scheme = fo.ColorScheme(color_by="value", color_pool=list(_REST), fields=[*told, by_source])
     dataset.save()
 
 
