@@ -184,6 +184,13 @@ class _Trial:
 
 
 def _start(labels: npt.NDArray[np.int8], n: int, rng: np.random.Generator) -> Rows:
+    classes = len(set(labels.tolist()))
+    if classes < 2 or n < 2:
+        raise DataError(
+            got=f"{n} labels to start with, drawn from {len(labels)} rows of {classes} class{'es' * (classes > 1)}",
+            allowed="at least 2, and both classes among three quarters of the groups",
+            action="give rows of more places, or start with more labels",
+        )
     while True:
         rows = rng.permutation(len(labels))[:n]
         if len(set(labels[rows].tolist())) == 2:

@@ -78,6 +78,17 @@ def test_compare_strategies__too_few_rows() -> None:
         compare_strategies(make_table(), MiningSettings(), LabelPlan(most=300))
 
 
+@pytest.mark.parametrize(
+    ("start", "positive", "message"), [(8, 4, "of 1 class;"), (1, 24, "got 1 labels to start with")]
+)
+def test_compare_strategies__a_start_that_cannot_hold_both_classes(start: int, positive: int, message: str) -> None:
+    """Drawing it would go on for ever; four rows are one group, and some seed judges on just that."""
+    table = make_table(48)
+    table.labels[:] = np.arange(48) < positive
+    with pytest.raises(DataError, match=message):
+        compare_strategies(table, MiningSettings(), LabelPlan(start, 4, 24, seeds=8))
+
+
 def test_label_curves__needed_and_ratio() -> None:
     random, mined = np.array([[0.0, 0.2, 0.4, 0.6]] * 3), np.array([[0.0, 0.4, 0.6, 0.8]] * 3)
     curves = LabelCurves([10, 20, 30, 40], {"random": random, "mined": mined})
