@@ -9,13 +9,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from tests.small_world import SMALL, run_folder, share
+
 REPOSITORY = Path(__file__).parents[2]
-SMALL = {
-    "SV_LOOP__QUERIES_PER_DAY": "40",
-    "SV_LOOP__HELDOUT_FRAMES": "80",
-    "SV_LOOP__SYNTHETIC_PER_DAY": "12",
-    "SV_MINING__BUDGET": "20",
-}
 
 
 class Workspace:
@@ -41,14 +37,14 @@ class Workspace:
 @pytest.fixture(scope="session")
 def day(tmp_path_factory, worker_id):
     """A workspace after one demo day, run once for all workers; `first` is what the command printed."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
+    shared = run_folder(tmp_path_factory, worker_id)
     with FileLock(shared / "day.lock"):
         told = shared / "day.json"
         if told.exists():
             workspace = Workspace(shared / "home")
         else:
             (shared / "home").mkdir()
+            share(shared / "home", shared / "shared")
             workspace = Workspace(shared / "home")
             done = workspace.run("daily", "--demo", "--day", "2026-11-20", "--json")
             told.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))

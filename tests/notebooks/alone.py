@@ -1,25 +1,31 @@
-"""Runs a notebook headless and alone."""
+"""Runs a notebook headless and alone, through papermill as the loop does."""
 
 import json
 import os
-import subprocess
-import sys
+import uuid
 from pathlib import Path
 
 import pytest
 
-from streetvision_core.loop import read_result
+from streetvision_core.loop.environment import MARK
+from streetvision_core.loop.execution import Job, execute
+from streetvision_core.loop.judge import judge
+from streetvision_core.loop.parameters import check_parameters
+from streetvision_core.loop.runner import read_notebook
+from streetvision_core.loop.signals import Stop
+from streetvision_core.loop.steps import Step
+from tests.small_world import SMALL, share
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-SMALL = {
-    "SV_LOOP__QUERIES_PER_DAY": "32",
-    "SV_LOOP__HELDOUT_FRAMES": "60",
-    "SV_LOOP__SYNTHETIC_PER_DAY": "12",
-    "SV_MINING__BUDGET": "16",
-    "SV_MINING__WORKBENCH": "off",
-}
+SECONDS = 540.0
 NEEDS = {"20_detectors": "ultralytics", "21_finetune_rfdetr": "pytorch_lightning", "22_finetune_yolo": "ultralytics"}
 """Packages of extras."""
+FEWER = {
+    "04_quantize": {"FRAMES": 6},
+    "10_video": {"CLIPS": 1},
+    "11_label_efficiency": {"FRAMES": 60, "SEEDS": 2, "MOST": 30},
+}
+"""Parameters that say how much of the same is done; the others stay as they are."""
 NIGHT = ("00_", "01_", "05_", "06_", "07_", "02_", "03_", "04_", "08_")
 """The loop's own; they and the others are two files of tests, because a file of tests runs in one process."""
 
@@ -30,19 +36,15 @@ def runs_alone(name, home, shared):
     Args:
         name: file name in `notebooks`.
         home: an empty folder.
-        shared: holds the backbone's ONNX and the feature store of all notebooks.
+        shared: holds the backbone's ONNX and the feature store of all workspaces.
     """
     stem = name.removesuffix(".ipynb")
     if needed := NEEDS.get(stem):
         pytest.importorskip(needed)
-    (home / "data").mkdir()
-    for part in ("cache", "features"):
-        (shared / part).mkdir(exist_ok=True)
-        (home / "data" / part).symlink_to(shared / part)
-    out = home / name
-    where = NOTEBOOKS / name
-    command = [sys.executable, "-m", "papermill", str(where), str(out), "--no-progress-bar", "--cwd", str(NOTEBOOKS)]
-    environment = {**os.environ, **SMALL, "SV_PATHS__HOME": str(home)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=540, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert json.dumps(read_result(out))
+    share(home, shared)
+    notebook, values, mark = read_notebook(NOTEBOOKS / name), FEWER.get(stem, {}), uuid.uuid4().hex
+    step = Step(stem, name, stem, {key: type(value) for key, value in values.items()})
+    environment = {**os.environ, **SMALL, "SV_MINING__WORKBENCH": "off", "SV_PATHS__HOME": str(home), MARK: mark}
+    job = Job(notebook, check_parameters(step, notebook, values), home / name, NOTEBOOKS, environment, mark, SECONDS)
+    ending = execute(job, Stop())
+    assert json.dumps(judge(step, ending, read_notebook(job.output), SECONDS))
