@@ -4,13 +4,16 @@ import os
 import sys
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import structlog
 
 # Hundreds of processes are started; without stored bytecode each would compile torch anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Workers and their processes share the cores: threads that wait for each other cost more than they save.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np  # noqa: E402  reads the line above
 
 _PRINTED_AS_EVER = np.get_printoptions()
 
@@ -24,8 +27,8 @@ def _untouched_by_others() -> Iterator[None]:
         yield
 
 
-_LONGEST = ("tests/notebooks/test_night.py", "tests/e2e/test_day.py")
-"""Files of tests that begin first, one for each of the two workers, so that neither ends long after the other."""
+_LONGEST = ("tests/notebooks/test_night.py", "tests/e2e/test_day.py", "tests/notebooks/test_others.py")
+"""Files of tests that begin first, so that neither of the two workers ends long after the other."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -29,17 +29,21 @@ def champion():
     return settings, load_models(settings), head, fit_cascade(table, head, settings)
 
 
+@pytest.fixture(scope="module")
+def observed(champion, tmp_path_factory):
+    """Frames and their rows."""
+    settings, models, head, _ = champion
+    frames = [render(seed, roadwork=bool(seed % 2), width=w).frame for seed, w in enumerate((480, 480, 320, 480))]
+    store, least = tmp_path_factory.mktemp("observed") / "store", settings.cascade.ocr_min_width_pixels
+    features, evidence = observe(frames, models, store, ocr_min_width_pixels=least)
+    made = {"backbone": head.backbone, "preprocessing": head.preprocessing}
+    return frames, FeatureTable.build(features, **made, evidence=evidence)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES)
-def test_predict__real_models_agree_with_the_table(champion, policy, tmp_path):
-    settings, models, head, calibration = champion
-    frames = [
-        render(seed, roadwork=bool(seed % 2), width=w).frame for seed, w in enumerate((480, 480, 480, 320, 480, 480))
-    ]
-    features, evidence = observe(
-        frames, models, tmp_path / "store", ocr_min_width_pixels=settings.cascade.ocr_min_width_pixels
-    )
-    table = FeatureTable.build(features, backbone=head.backbone, preprocessing=head.preprocessing, evidence=evidence)
+def test_predict__real_models_agree_with_the_table(champion, observed, policy):
+    (_, models, head, calibration), (frames, table) = champion, observed
     engine = Cascade(models, head, calibration, get_policy(policy), "v")
     verdicts = engine.predict(frames)
     expected = predict_table(table, head, calibration, policy)
@@ -58,7 +62,7 @@ def cascade(champion):
 @pytest.mark.slow
 def test_predict_video__answers_what_the_cascade_answers_to_the_same_frames(champion, cascade):
     pytest.importorskip("av")
-    pixels = [scene.frame.pixels for scene in drive(7, 6, fps=2)]
+    pixels = [scene.frame.pixels for scene in drive(7, 4, fps=2)]
     video = open_video(encode_video(pixels, fps=2), "drive.mp4", champion[0].video)
     answer = predict_video(video, cascade)
     clip = read_clip(video, Sampling(champion[0].video.direct_step_seconds))
