@@ -26,6 +26,7 @@ logger = structlog.get_logger(__name__)
 
 _COMMON: Final[dict[str, type]] = {"PROFILE": str, "DAY": str}
 _WITH_DEMO: Final[dict[str, type]] = {**_COMMON, "DEMO": bool}
+_WITH_FRAMES: Final[dict[str, type]] = {**_COMMON, "FRAMES": int}
 _STARTER: Final = "{data}/starter/starter.npz"
 
 
@@ -40,7 +41,7 @@ def daily_pipeline(notebooks: Path) -> Pipeline:
         Step("synthesize", "07_synthesize.ipynb", "Synthesize to order", _WITH_DEMO, ("mine",), retries=1),
         Step("train", "02_train.ipynb", "Train the challenger", _COMMON, ("synthesize",), retries=1),
         Step("calibrate", "03_calibrate.ipynb", "Calibrate and certify", _COMMON, ("train",), retries=1),
-        Step("quantize", "04_quantize.ipynb", "Try int8", _COMMON, ("train",), retries=1),
+        Step("quantize", "04_quantize.ipynb", "Try int8", _WITH_FRAMES, ("train",), retries=1),
         Step("promote", "08_promote.ipynb", "Hold the gate", _COMMON, ("calibrate",)),
     )
     review = Step("review", "daily.ipynb", "Write the day's review", _COMMON, after=tuple(step.name for step in night))
@@ -93,8 +94,9 @@ def run_day(
     from streetvision_core.loop.tasks.day import Day
     from streetvision_core.loop.tasks.story import build_story
 
+    parameters = {"DEMO": demo, "FRAMES": settings.loop.int8_frames}
     result = run_pipeline(
-        daily_pipeline(_notebooks(settings)), date, settings, progress, parameters={"DEMO": demo}, force=fresh
+        daily_pipeline(_notebooks(settings)), date, settings, progress, parameters=parameters, force=fresh
     )
     story = build_story(Day(settings, date), result.steps, _summary(result))
     page = write_day(story, Workspace.of(settings))

@@ -21,7 +21,7 @@ SECONDS = 540.0
 NEEDS = {"20_detectors": "ultralytics", "21_finetune_rfdetr": "pytorch_lightning", "22_finetune_yolo": "ultralytics"}
 """Packages of extras."""
 FEWER = {
-    "04_quantize": {"FRAMES": 6},
+    "04_quantize": {"FRAMES": 4},
     "10_video": {"CLIPS": 1},
     "11_label_efficiency": {"FRAMES": 60, "SEEDS": 2, "MOST": 30},
 }
