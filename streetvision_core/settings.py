@@ -182,7 +182,7 @@ class LoopSettings(_Section):
 
     queries_per_day: int = Field(240, ge=1)
     synthetic_per_day: int = Field(80, ge=0)
-    heldout_frames: int = Field(300, ge=1)
+    heldout_frames: int = Field(1000, ge=1, description="rendered; as many come with the starter pack")
     int8_frames: int = Field(16, ge=2, description="calibrate the int8 copies, and as many others judge them")
     step_timeout_seconds: int = Field(900, ge=1)
     retries: int = Field(1, ge=0)

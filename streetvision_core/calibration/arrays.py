@@ -28,10 +28,14 @@ def logit(p: npt.ArrayLike) -> Array:
     return np.asarray(np.log(inside) - np.log1p(-inside), np.float64)
 
 
+def row_log_losses(p: Array, y: Labels) -> Array:
+    """Log-loss of each probability, [N]."""
+    return np.asarray(-np.log(np.maximum(np.where(y == 1, p, 1.0 - p), TINY)), np.float64)
+
+
 def log_loss(p: Array, y: Labels, weights: Array) -> float:
     """Weighted mean log-loss of probabilities."""
-    of_truth = np.where(y == 1, p, 1.0 - p)
-    return float(np.average(-np.log(np.maximum(of_truth, TINY)), weights=weights))
+    return float(np.average(row_log_losses(p, y), weights=weights))
 
 
 def checked_scores(scores: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Labels]:

@@ -26,6 +26,7 @@ from streetvision_core.calibration.arrays import (
     checked_weights,
     log_loss,
     row_groups,
+    row_log_losses,
 )
 from streetvision_core.calibration.parametric import Beta, Platt, Temperature
 from streetvision_core.calibration.vennabers import VennAbers
@@ -66,6 +67,10 @@ METHODS: Final[Mapping[str, CalibratorType]] = MappingProxyType(
     {"temperature": Temperature, "platt": Platt, "beta": Beta, "venn-abers": VennAbers}
 )
 """Simplest first: a tie goes to the earlier one."""
+
+STAIRS: Final = frozenset({"venn-abers"})
+"""Methods whose probability jumps from step to step. A step near the threshold turns many answers over at once, so one
+of them must beat the best smooth method by more than a standard error."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,10 +180,27 @@ def best_calibrator(
         reason = f"{methods[0]}: some fold of {folds} left one class out"
         return CalibratorChoice(simplest, {}, simplest.predict(x), False, reason, len(x))
     losses = {name: log_loss(p, labels, row_weights) for name, p in honest.items()}
-    least = min(losses.values())
-    best = next(name for name in methods if losses.get(name, np.inf) <= least + _TIE)
+    best = _best(losses, methods)
+    smooth = _best({name: loss for name, loss in losses.items() if name not in STAIRS}, methods) or best
+    if best in STAIRS and not _clearly_better(honest[best], honest[smooth], labels, row_weights, names):
+        best = smooth
     reason = f"{best}: log-loss {losses[best]:.4f}, cross-fitted over {folds} group folds of {len(x)} rows"
     return CalibratorChoice(fit_calibrator(x, labels, best, row_weights), losses, honest[best], True, reason, len(x))
+
+
+def _best(losses: Mapping[str, float], methods: Sequence[str]) -> str:
+    """The first method within a tie of the smallest loss; empty where there is no loss."""
+    least = min(losses.values(), default=0.0)
+    return next((name for name in methods if losses.get(name, np.inf) <= least + _TIE), "")
+
+
+def _clearly_better(p: Array, other: Array, y: Labels, weights: Array, groups: npt.NDArray[np.str_]) -> bool:
+    """Whether p's log-loss is smaller by more than one standard error of the difference over groups."""
+    share = weights / weights.sum()
+    gain = share * (row_log_losses(other, y) - row_log_losses(p, y))
+    _, inverse = np.unique(groups, return_inverse=True)
+    by_group = np.bincount(inverse, gain)
+    return bool(by_group.sum() > np.sqrt(len(by_group)) * by_group.std())
 
 
 def _cross_fit(x: Array, y: Labels, weights: Array, fold: npt.NDArray[np.int64], method: str) -> Array | None:

@@ -55,7 +55,7 @@ def load_starter(root: Path | None = None) -> StarterPack:
         DataError: there is no pack.
         ManifestError: a file differs from the manifest.
     """
-    folder = root if root is not None else _default_folder()
+    folder = root if root is not None else starter_folder()
     manifest = _read_manifest(folder)
     for name, digest in manifest["files"].items():
         _check(folder / name, digest)
@@ -66,7 +66,8 @@ def load_starter(root: Path | None = None) -> StarterPack:
     return StarterPack(table, composed, tuple(licences[origin] for origin in table.origins), manifest)
 
 
-def _default_folder() -> Path:
+def starter_folder() -> Path:
+    """The starter pack in the settings' data folder, where there is one, else the one beside the package."""
     own = load_settings().paths.resolve("data") / "starter"
     return own if (own / MANIFEST_FILE).is_file() else _REPOSITORY_PACK
 

@@ -24,9 +24,10 @@ from streetvision_core.loop.tasks.photos import classify_photos
 from streetvision_core.loop.tasks.promotion import hold_contest, learned_from, promote_or_refuse
 from streetvision_core.loop.tasks.quantization import quantize_models
 from streetvision_core.loop.tasks.queries import answer_demo_stream, queries_of
+from streetvision_core.loop.tasks.rendered import heldout_table
 from streetvision_core.loop.tasks.story import build_story, show, tell
 from streetvision_core.loop.tasks.synthesis import plan_synthesis, synthesize
-from streetvision_core.loop.tasks.tables import heldout_table, learning_table, real_table
+from streetvision_core.loop.tasks.tables import learning_table, real_table
 from streetvision_core.loop.tasks.training import calibrate_challenger, train_challenger
 from streetvision_core.loop.tasks.video import agreement, labelled_clips, search_video, watch_video
 from streetvision_core.loop.tasks.week import build_week

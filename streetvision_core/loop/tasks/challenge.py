@@ -26,12 +26,12 @@ from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError
 from streetvision_core.images.decode import decode_image, read_image
 from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.tables import RENDERED, observe_queries
+from streetvision_core.loop.tasks.rendered import RENDERED, observe_queries
 from streetvision_core.mining.modes import tag
 from streetvision_core.mining.stream import challenge_stream
 from streetvision_core.types import Split
 
-RENDERED_SHARE: Final = 1 / 8
+RENDERED_SHARE: Final = 1 / 25
 """Rendered challenge scenes for each held-out one; they stand in until a folder of photos is there."""
 _CANDIDATES_PER_IMAGE: Final = 3
 _BATCH: Final = 16

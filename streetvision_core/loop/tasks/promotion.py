@@ -16,7 +16,8 @@ from streetvision_core.cascade.engine import predict_table
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.loop.tasks.champion import ensure_champion, load_parts, save_version
 from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.tables import RENDERED, learning_table, test_rows
+from streetvision_core.loop.tasks.rendered import RENDERED
+from streetvision_core.loop.tasks.tables import learning_table, test_rows
 from streetvision_core.loop.tasks.training import calibrate_challenger, challenger_folder, challenger_head
 from streetvision_core.registry import gate
 from streetvision_core.registry.decision import GateDecision

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 
 from streetvision_core.data.starter import load_starter
 from streetvision_core.data.table import FeatureTable
-from streetvision_core.images.decode import decode_image
 from streetvision_core.loop.tasks.day import Day
+from streetvision_core.loop.tasks.rendered import heldout_table
 from streetvision_core.mining.balance import Balanced, balance_stream
-from streetvision_core.mining.stream import StreamQuery, heldout_stream
 from streetvision_core.types import Split
-
-RENDERED: Final = "street world (rendered)"
-"""Origin of every rendered frame, in tables and reports."""
 
 ADDED_FILES: Final = ("mined.npz", "synthetic.npz", "generated.npz", "pseudo.npz")
 """What a day may add: reviewed, rendered, generated and teacher-labelled rows."""
@@ -34,37 +29,6 @@ def real_table() -> FeatureTable:
 def base_table(day: Day) -> FeatureTable:
     """What is there before the first day: photos and their composed twins, and the held-out scenes."""
     return FeatureTable.concat([load_starter().training_table(), heldout_table(day)])
-
-
-def observe_queries(day: Day, queries: Iterable[StreamQuery], splits: list[Split] | None, bar: str) -> FeatureTable:
-    """Runs every stage on rendered queries and keeps features, evidence and the renderer's truth."""
-    kept = list(queries)
-    frames = [decode_image(q.jpeg_bytes, q.group) for q in kept]
-    features, evidence = day.observe(frames, bar)
-    return FeatureTable.build(
-        features,
-        backbone=day.models.backbone.name,
-        preprocessing=day.models.preprocessor.name,
-        labels=[q.truth for q in kept],
-        ids=[f"{frame.sha256[:16]}-{i}" for i, frame in enumerate(frames)],
-        groups=[q.group for q in kept],
-        origins=[RENDERED] * len(kept),
-        eras=[q.era for q in kept],
-        evidence=evidence,
-        splits=splits,
-    )
-
-
-def heldout_table(day: Day) -> FeatureTable:
-    """The fixed rendered set, a quarter CALIBRATE, the rest TEST, each scene its own group; made once, never mined."""
-    n = day.settings.loop.heldout_frames
-    path = day.workspace.data / "heldout" / f"{n}-{day.make}.npz"
-    if path.exists():
-        return FeatureTable.load(path)
-    splits = [Split.TEST if i % 4 else Split.CALIBRATE for i in range(n)]
-    table = observe_queries(day, heldout_stream(n), splits, "held-out scenes")
-    table.save(path)
-    return table
 
 
 def split_of_group(group: str) -> Split:
