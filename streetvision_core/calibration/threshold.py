@@ -32,10 +32,9 @@ def best_threshold(
 ) -> float:
     """The decision threshold at which a rule pays most, kept from chasing noise.
 
-    The score at each threshold is averaged over bootstrap samples of groups. Among the thresholds that fall behind the
-    best by no more than one standard error of the difference, the nearest to the neutral one is taken, so that few rows
-    move it little. Neutral is 0.5; for a balanced stream it is the share of road work among the rows, where a
-    calibrated probability speaks for neither class.
+    The best threshold of each bootstrap sample of groups is found, the middle of the best stretch where several are
+    equal, and their mean in logits is taken (bagging): a single best threshold sits on a few rows and wanders with
+    them from day to day.
 
     Args:
         p: calibrated probabilities, [N].
@@ -62,8 +61,7 @@ def best_threshold(
         rows = _balance(rows, labels, rng) if balanced else rows
         if len(np.unique(labels[rows])) == 2:
             curves.append(sweep(rule, probabilities[rows], labels[rows], _GRID))
-    neutral = float(np.mean(labels)) if balanced else NEUTRAL
-    return _robust_best(np.array(curves), neutral) if curves else NEUTRAL
+    return float(sigmoid(np.mean([_middle_of_best(curve) for curve in curves]))) if curves else NEUTRAL
 
 
 def _balance(rows: npt.NDArray[np.intp], y: Labels, rng: np.random.Generator) -> npt.NDArray[np.intp]:
@@ -75,18 +73,9 @@ def _balance(rows: npt.NDArray[np.intp], y: Labels, rng: np.random.Generator) ->
     return np.concatenate([commoner, rarer, rng.choice(rarer, len(commoner) - len(rarer))])
 
 
-def _robust_best(curves: Array, neutral: float) -> float:
-    """The threshold nearest to the neutral one among those as good as the best, within one standard error.
-
-    Args:
-        curves: scores of each bootstrap sample at each threshold of the grid, [B, T].
-        neutral: where nothing speaks for moving.
-    """
-    best = int(np.argmax(curves.mean(axis=0)))
-    behind = curves[:, [best]] - curves
-    as_good = behind.mean(axis=0) <= behind.std(axis=0)
-    distance = np.where(as_good, np.abs(logit(_GRID) - logit(neutral)), np.inf)
-    return float(_GRID[int(np.argmin(distance))])
+def _middle_of_best(curve: Array) -> float:
+    """The threshold, in logits, amid those of the grid at which a curve of scores [T] is highest."""
+    return float(logit(_GRID[curve == curve.max()]).mean())
 
 
 def remap(p: npt.ArrayLike, t: npt.ArrayLike) -> Array:
