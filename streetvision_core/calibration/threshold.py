@@ -61,7 +61,9 @@ def best_threshold(
         rows = _balance(rows, labels, rng) if balanced else rows
         if len(np.unique(labels[rows])) == 2:
             curves.append(sweep(rule, probabilities[rows], labels[rows], _GRID))
-    return float(sigmoid(np.mean([_middle_of_best(curve) for curve in curves]))) if curves else NEUTRAL
+    if not curves:
+        return NEUTRAL
+    return float(sigmoid(np.array([_middle_of_best(curve) for curve in curves]).mean(keepdims=True))[0])
 
 
 def _balance(rows: npt.NDArray[np.intp], y: Labels, rng: np.random.Generator) -> npt.NDArray[np.intp]:
