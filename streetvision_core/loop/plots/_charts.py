@@ -180,7 +180,7 @@ def timeline(answer: ClipVerdict, labels: Sequence[tuple[float, int | None]] = (
         for value, marker, colour, name in kinds:
             at = [seconds for seconds, label in labels if label == value]
             if at:
-                axis.plot(at, [-0.12] * len(at), marker, markersize=5, color=colour, label=f"label: {name}")
+                axis.plot(at, [-0.12] * len(at), marker, markersize=5, color=colour, label=name)
         axis.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
         rest = {"ylim": (-0.2, 1.05), "xlim": (0, answer.seconds), "title": title}
         axis.set(xlabel="seconds", ylabel="score of road work", **rest)
