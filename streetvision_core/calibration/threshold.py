@@ -33,8 +33,10 @@ def best_threshold(
     """The decision threshold at which a rule pays most, kept from chasing noise.
 
     The best threshold of each bootstrap sample of groups is found, the middle of the best stretch where several are
-    equal, and their mean in logits is taken (bagging): a single best threshold sits on a few rows and wanders with
-    them from day to day.
+    equal. Their mean in logits, drawn towards the neutral threshold by the share of its distance that their variance
+    explains (positive-part James-Stein), is t*: few rows, whose best thresholds scatter, move it little. Neutral is
+    0.5; for a balanced stream it is the share of road work among the rows, where a calibrated probability speaks for
+    neither class.
 
     Args:
         p: calibrated probabilities, [N].
@@ -55,15 +57,14 @@ def best_threshold(
     names, inverse = np.unique(np.array(row_groups(groups, len(labels))), return_inverse=True)
     members = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
     rng = np.random.default_rng(seed)
-    curves = []
+    best = []
     for _ in range(resamples):
         rows = np.concatenate([members[g] for g in rng.integers(0, len(names), len(names))])
         rows = _balance(rows, labels, rng) if balanced else rows
         if len(np.unique(labels[rows])) == 2:
-            curves.append(sweep(rule, probabilities[rows], labels[rows], _GRID))
-    if not curves:
-        return NEUTRAL
-    return float(sigmoid(np.array([_middle_of_best(curve) for curve in curves]).mean(keepdims=True))[0])
+            best.append(_middle_of_best(sweep(rule, probabilities[rows], labels[rows], _GRID)))
+    neutral = float(np.mean(labels)) if balanced else NEUTRAL
+    return _drawn_to(neutral, np.array(best)) if best else neutral
 
 
 def _balance(rows: npt.NDArray[np.intp], y: Labels, rng: np.random.Generator) -> npt.NDArray[np.intp]:
@@ -78,6 +79,20 @@ def _balance(rows: npt.NDArray[np.intp], y: Labels, rng: np.random.Generator) ->
 def _middle_of_best(curve: Array) -> float:
     """The threshold, in logits, amid those of the grid at which a curve of scores [T] is highest."""
     return float(logit(_GRID[curve == curve.max()]).mean())
+
+
+def _drawn_to(neutral: float, best: Array) -> float:
+    """The mean of the best thresholds [B], in logits, shrunk towards a neutral one.
+
+    Example:
+        >>> scattered, agreed = np.array([-3.0, 3.2]), np.array([1.0, 1.2])
+        >>> round(_drawn_to(0.5, scattered), 3), round(_drawn_to(0.5, agreed), 3)
+        (0.5, 0.749)
+    """
+    start = logit(np.array([neutral]))
+    away = best.mean() - start
+    kept = np.maximum(0.0, 1.0 - best.var() / np.maximum(away**2, _EDGE))
+    return float(sigmoid(start + kept * away)[0])
 
 
 def remap(p: npt.ArrayLike, t: npt.ArrayLike) -> Array:
