@@ -67,12 +67,13 @@ def _spread(value: Mapping[str, float | None]) -> str:
 
 
 def loop_table(results: Results) -> str:
-    """The serving version after each simulated day."""
+    """The serving version before the first and after each simulated day."""
     head = "| day | decision | MCC rendered, held out | MCC real photos, TEST | learned from rendered frames |\n"
+    start = {"day": "before", "outcome": "–", **results["start"]}
     rows = [
         f"| {day['day']} | {day['outcome']} | {_interval(day['mcc_rendered'])} | {_interval(day['mcc_real'])} "
         f"| {day['training_frames']} |"
-        for day in results["days"]
+        for day in [start, *results["days"]]
     ]
     note = (
         "\n\nThe stream is rendered (synthetic). `docs/benchmarks/loop.json`: `streetvision daily --demo --days 3`,\n"

@@ -191,12 +191,13 @@ def timeline(answer: ClipVerdict, labels: Sequence[tuple[float, int | None]] = (
 
 
 def week(story: WeekStory) -> Any:
-    """MCC after each day on held-out rendered scenes and on real TEST photos."""
-    days = [day.day.isoformat() for day in story.days]
+    """MCC before the first and after each day, on held-out rendered scenes and on real TEST photos."""
+    points_in_time = [*([story.start] if story.start else []), *story.days]
+    days = [*(["before"] if story.start else []), *(day.day.isoformat() for day in story.days)]
     with axes(1, 1, 8, 3.4) as (figure, grid):
         axis = np.ravel(grid)[0]
         for name, colour, shift in (("mcc_rendered", ORANGE, -0.04), ("mcc_real", BLUE, 0.04)):
-            told = [(i, getattr(day, name)) for i, day in enumerate(story.days)]
+            told = [(i, getattr(day, name)) for i, day in enumerate(points_in_time)]
             points = [(i, e) for i, e in told if e is not None and e.value is not None]
             label = "rendered, held out" if name == "mcc_rendered" else "real photos, TEST"
             axis.plot([i + shift for i, _ in points], [e.value for _, e in points], "o-", color=colour, label=label)

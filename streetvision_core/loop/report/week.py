@@ -54,6 +54,21 @@ class DaySummary:
 
 
 @dataclass(frozen=True, slots=True, config=_CONFIG)
+class Start:
+    """The version that served before the week's first day, so that the first day's step can be seen.
+
+    Attributes:
+        mcc_rendered: its MCC on the rendered held-out set.
+        mcc_real: the same on real TEST photos.
+        training_frames: frames of the stream that were there to learn from; None if unknown.
+    """
+
+    mcc_rendered: Estimate | None = None
+    mcc_real: Estimate | None = None
+    training_frames: Count | None = None
+
+
+@dataclass(frozen=True, slots=True, config=_CONFIG)
 class WeekStory:
     """A week as the report tells it.
 
@@ -62,6 +77,7 @@ class WeekStory:
         profile: the settings profile.
         generated_at: ISO time, UTC.
         days: one per day that ran, oldest first.
+        start: what served before them; None if no day tells.
         summary: one to three sentences; may be empty.
         learning_curve: a plot of quality over training frames; None: drawn from the days.
         plots: further plots.
@@ -72,6 +88,7 @@ class WeekStory:
     profile: str
     generated_at: str
     days: tuple[DaySummary, ...]
+    start: Start | None = None
     summary: str = ""
     learning_curve: Plot | None = None
     plots: tuple[Plot, ...] = ()
@@ -108,8 +125,8 @@ def summarise_day(story: DayStory, training_frames: int | None = None) -> DaySum
         headline=headline(story),
         frames=story.traffic.frames if isinstance(story.traffic, Traffic) else None,
         mined=story.hard.mined if isinstance(story.hard, Hard) else None,
-        mcc_rendered=_mcc(story, real=False),
-        mcc_real=_mcc(story, real=True),
+        mcc_rendered=_mcc(story, real=False, before=not _promoted(story)),
+        mcc_real=_mcc(story, real=True, before=not _promoted(story)),
         training_frames=training_frames,
         modes=dict(story.hard.modes) if isinstance(story.hard, Hard) else {},
         link=f"../{story.day.isoformat()}/index.html",
@@ -122,9 +139,19 @@ def summarise_week(
     generated_at: str,
     *,
     training_frames: Mapping[dt.date, int] | None = None,
+    learned_before: int | None = None,
     plots: Sequence[Plot] = (),
 ) -> WeekStory:
-    """The week from the stories of its days; profile and honesty are those of the last day."""
+    """The week from the stories of its days; profile and honesty are those of the last day.
+
+    Args:
+        week: the ISO week.
+        stories: of the days that ran, in any order.
+        generated_at: ISO time, UTC.
+        training_frames: frames of the stream that each day's challenger could learn from.
+        learned_before: the same before the first of the days.
+        plots: further plots.
+    """
     ordered = sorted(stories, key=lambda story: story.day)
     learned = training_frames or {}
     return WeekStory(
@@ -132,16 +159,26 @@ def summarise_week(
         profile=ordered[-1].profile if ordered else "none",
         generated_at=generated_at,
         days=tuple(summarise_day(story, learned.get(story.day)) for story in ordered),
+        start=_start(ordered[0], learned_before) if ordered else None,
         plots=tuple(plots),
         honesty=ordered[-1].honesty if ordered else Missing("no day of this week has run"),
     )
 
 
-def _mcc(story: DayStory, *, real: bool) -> Estimate | None:
+def _start(first: DayStory, learned: int | None) -> Start | None:
+    rendered, real = (_mcc(first, real=real, before=True) for real in (False, True))
+    return None if rendered is None and real is None else Start(rendered, real, learned)
+
+
+def _mcc(story: DayStory, *, real: bool, before: bool) -> Estimate | None:
+    """The MCC of the version that served before the day's gate, or of its challenger."""
     if not isinstance(story.change, Change):
         return None
     rows = [c for c in story.change.comparisons if c.metric.upper() == "MCC" and ("real" in c.data.lower()) == real]
     if not rows:
         return None
-    promoted = isinstance(story.gate, Gate) and story.gate.promoted
-    return rows[0].challenger if promoted else rows[0].champion
+    return rows[0].champion if before else rows[0].challenger
+
+
+def _promoted(story: DayStory) -> bool:
+    return isinstance(story.gate, Gate) and story.gate.promoted

@@ -25,7 +25,10 @@ def build_week(day: Day) -> WeekStory:
     learned = {date: learned_frames(day, date) for date in dates}
     stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     stories = read_stories(day.workspace, dates)
-    return summarise_week(week, stories, stamp, training_frames=learned, plots=_mode_plots(stories))
+    before = learned_frames(day, min(s.day for s in stories) - dt.timedelta(days=1)) if stories else None
+    return summarise_week(
+        week, stories, stamp, training_frames=learned, learned_before=before, plots=_mode_plots(stories)
+    )
 
 
 def _mode_plots(stories: Sequence[DayStory]) -> list[Plot]:

@@ -77,7 +77,9 @@ def test_verdict_and_headline__tell_the_day(story, outcome, sentence, top):
 def test_summarise_week__takes_the_serving_versions_numbers():
     days = [DAY - dt.timedelta(days=1), DAY]
     stories = [day_story(day=day, promoted=day == DAY, pictures=0) for day in reversed(days)]
-    week = summarise_week("2026-W48", stories, "now", training_frames={DAY: 2000})
+    week = summarise_week("2026-W48", stories, "now", training_frames={DAY: 2000}, learned_before=1800)
+    start = week.start
+    assert (start.mcc_rendered.value, start.mcc_real.value, start.training_frames) == (0.712, 0.861, 1800)
     assert [d.day for d in week.days] == days
     assert [d.outcome for d in week.days] == ["kept", "promoted"]
     assert [d.mcc_rendered.value for d in week.days] == [0.712, 0.781]
@@ -89,7 +91,7 @@ def test_summarise_week__takes_the_serving_versions_numbers():
 
 def test_summarise_week__without_a_day():
     week = summarise_week("2026-W48", [], "now")
-    assert week.days == ()
+    assert week.days == () and week.start is None
     assert isinstance(week.honesty, Missing)
 
 

@@ -11,13 +11,15 @@ BLOCK = "before\n<!-- numbers:loop -->\n<!-- /numbers:loop -->\nafter\n"
 def loop(frames):
     rate = {"value": 0.5, "low": 0.4, "high": 0.6}
     day = {"day": "2026-11-20", "outcome": "kept", "mcc_rendered": rate, "mcc_real": None, "training_frames": frames}
-    return json.dumps({"days": [day]})
+    start = {"mcc_rendered": rate, "mcc_real": rate, "training_frames": 0}
+    return json.dumps({"start": start, "days": [day]})
 
 
 def test_fill__writes_the_result_and_is_idempotent(tmp_path):
     (tmp_path / "loop.json").write_text(loop(21))
     once = fill(BLOCK, tmp_path)
     assert "| 2026-11-20 | kept | 0.500 [0.400, 0.600] | – | 21 |" in once
+    assert "| before | – | 0.500 [0.400, 0.600] | 0.500 [0.400, 0.600] | 0 |" in once
     assert once.startswith("before\n")
     assert once.endswith("after\n")
     assert fill(once, tmp_path) == once
