@@ -115,7 +115,6 @@ def test_run_step__failure_is_named_and_keeps_notebook_and_page(context, noteboo
 @pytest.mark.parametrize(
     ("notebook", "schema", "values", "message"),
     [
-        ("no_parameters", {}, {}, "0 cells tagged 'parameters'"),
         ("good", {"DAY": str, "BUDGET": int}, {"DAY": "a", "BUDGET": 1}, "the notebook lacks: BUDGET"),
         ("good", {"DAY": str}, {"DAY": "a", "DYA": "b"}, "unknown parameters DYA"),
     ],
@@ -124,6 +123,19 @@ def test_run_step__parameters_are_checked_before_a_kernel_starts(context, notebo
     with pytest.raises(ParameterError, match=message):
         run_step(Step("p", f"{notebook}.ipynb", "P", schema), values, context)
     assert RunState(context.state.path, "daily", DAY).get("p").status == "failed"
+    assert not (tmp_path / "reports").exists()
+
+
+def test_run_step__a_notebook_without_a_parameters_cell_is_named(context, tmp_path):
+    notebook = json.loads((FIXTURES / "good.ipynb").read_text())
+    for cell in notebook["cells"]:
+        cell["metadata"].pop("tags", None)
+    (tmp_path / "untagged.ipynb").write_text(json.dumps(notebook))
+    with pytest.raises(ParameterError, match="0 cells tagged 'parameters'"):
+        run_step(
+            Step("p", "untagged.ipynb", "P", GOOD), VALUES, RunContext(context.settings, DAY, tmp_path, context.state)
+        )
+    assert context.state.get("p").status == "failed"
     assert not (tmp_path / "reports").exists()
 
 

@@ -192,12 +192,11 @@ def timeline(answer: ClipVerdict, labels: Sequence[tuple[float, int | None]] = (
 
 def week(story: WeekStory) -> Any:
     """MCC before the first and after each day, on held-out rendered scenes and on real TEST photos."""
-    points_in_time = [*([story.start] if story.start else []), *story.days]
     days = [*(["before"] if story.start else []), *(day.day.isoformat() for day in story.days)]
     with axes(1, 1, 8, 3.4) as (figure, grid):
         axis = np.ravel(grid)[0]
         for name, colour, shift in (("mcc_rendered", ORANGE, -0.04), ("mcc_real", BLUE, 0.04)):
-            told = [(i, getattr(day, name)) for i, day in enumerate(points_in_time)]
+            told = [(i, getattr(day, name)) for i, day in enumerate(story.points)]
             points = [(i, e) for i, e in told if e is not None and e.value is not None]
             label = "rendered, held out" if name == "mcc_rendered" else "real photos, TEST"
             axis.plot([i + shift for i, _ in points], [e.value for _, e in points], "o-", color=colour, label=label)
@@ -205,7 +204,7 @@ def week(story: WeekStory) -> Any:
                 if e.low is not None and e.high is not None:
                     axis.plot([i + shift] * 2, [e.low, e.high], color=colour, linewidth=1)
         axis.set_xticks(range(len(days)), days, rotation=20)
-        axis.set(ylabel="MCC of the serving version, 95 % interval", xlabel="day")
+        axis.set(ylabel="MCC, 95 % interval", xlabel="day")
         axis.legend(fontsize=8)
     return figure
 

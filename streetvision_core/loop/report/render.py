@@ -16,7 +16,7 @@ from streetvision_core.loop.report.headlines import headline, verdict
 from streetvision_core.loop.report.models import Change
 from streetvision_core.loop.report.pages import render_page
 from streetvision_core.loop.report.story import DayStory
-from streetvision_core.loop.report.week import DaySummary, Start, WeekStory
+from streetvision_core.loop.report.week import WeekStory
 from streetvision_core.storage import atomic_write_json, atomic_write_text
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def day_page(story: DayStory) -> str:
 
 def week_page(story: WeekStory) -> str:
     """The weekly page, one self-contained HTML text."""
-    points = _points(story)
+    points = story.points
     y = scale_for([e for point in points for e in (point.mcc_rendered, point.mcc_real)])
     xs = spread(len(points))
     lines = [
@@ -102,14 +102,9 @@ def read_stories(workspace: Workspace, days: list[dt.date]) -> list[DayStory]:
     return stories
 
 
-def _points(story: WeekStory) -> list[Start | DaySummary]:
-    """What served before the week, where that is known, and after each of its days."""
-    return [*([story.start] if story.start else []), *story.days]
-
-
 def _learning_curve(story: WeekStory) -> dict[str, object] | None:
     """Champion quality over the frames learned from, drawn when at least two points tell both."""
-    days = [d for d in _points(story) if d.training_frames is not None and d.mcc_rendered is not None]
+    days = [d for d in story.points if d.training_frames is not None and d.mcc_rendered is not None]
     if story.learning_curve is not None or len(days) < 2:
         return None
     days = sorted(days, key=lambda d: d.training_frames or 0)

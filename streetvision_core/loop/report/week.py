@@ -100,6 +100,11 @@ class WeekStory:
         return data
 
     @property
+    def points(self) -> tuple[Start | DaySummary, ...]:
+        """What served before the first day, where that is known, and after each day."""
+        return (*((self.start,) if self.start else ()), *self.days)
+
+    @property
     def promotions(self) -> tuple[DaySummary, ...]:
         """The days on which a challenger became champion."""
         return tuple(day for day in self.days if day.outcome == "promoted")
