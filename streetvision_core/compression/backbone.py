@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.compression.check import CompressionReport, Probabilities, compress
+from streetvision_core.compression.check import Probabilities, compress
 from streetvision_core.compression.export import Exported, export_head, export_module
+from streetvision_core.compression.report import CompressionReport
 from streetvision_core.compression.runtimes import open_runtime
 from streetvision_core.errors import ModelError
 from streetvision_core.images.preprocess import get_preprocessor

@@ -1,5 +1,8 @@
 """Whether a compressed copy may replace the model it was made from: it must be faster and must decide the same.
 
+A copy is timed briefly first. Where that shows it clearly slower it is refused at once; the long rounds and its
+decisions are only worth their time where it may be kept.
+
 Accuracy and latency are taken from the same file at the precision it is served in; what is measured on one file never
 speaks for another.
 """
@@ -7,102 +10,27 @@ speaks for another.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.compression.benchmark import Faster, Timing, faster, interleave
 from streetvision_core.compression.int8 import Batch, Method, Quantized, quantize
+from streetvision_core.compression.report import MAX_MCC_CHANGE, Candidate, CompressionReport
 from streetvision_core.errors import StreetVisionError
 from streetvision_core.scoring.metrics import mcc
 
 FP32: Final = "fp32"
-MAX_MCC_CHANGE: Final = 0.002
+TRIAL_ROUNDS: Final = 5
+"""If all of 5 brief inferences are slower than all of 5 of the original's, chance made it so once in 252 times."""
 Probabilities = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 Predict = Callable[[Path], Probabilities]
 """Probabilities [N] of the rows judged on, computed with the model file given."""
 MakeRun = Callable[[Path], Callable[[], object]]
 """Opens a model file and returns one inference to be timed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One compressed copy and what was found about it.
-
-    Attributes:
-        method: how it was made.
-        accepted: it may replace fp32.
-        reason: why, or why not.
-        model: the file; None if it could not be made.
-        timing: its latency; None if it did not run.
-        speed: against fp32 in the same run.
-        mcc: on the rows judged on.
-        decisions_changed: rows on which it decides otherwise than fp32.
-    """
-
-    method: str
-    accepted: bool
-    reason: str
-    model: Quantized | None = None
-    timing: Timing | None = None
-    speed: Faster | None = None
-    mcc: float | None = None
-    decisions_changed: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready form."""
-        return {
-            "method": self.method,
-            "accepted": self.accepted,
-            "reason": self.reason,
-            "model": self.model.to_dict() if self.model else None,
-            "timing": self.timing.to_dict() if self.timing else None,
-            "speed": self.speed.to_dict() if self.speed else None,
-            "mcc": self.mcc,
-            "decisions_changed": self.decisions_changed,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class CompressionReport:
-    """What is served, and why.
-
-    Attributes:
-        kept: `fp32` (or `original`, see `check_copies`), or the name of the copy, such as `int8-static`.
-        path: the file of what is kept.
-        reason: a plain sentence.
-        rows: number of rows judged on.
-        fp32_bytes: size of the original.
-        fp32_mcc: its MCC.
-        fp32_timing: its latency; None where no copy could be timed beside it.
-        candidates: every copy tried.
-    """
-
-    kept: str
-    path: Path
-    reason: str
-    rows: int
-    fp32_bytes: int
-    fp32_mcc: float
-    fp32_timing: Timing | None
-    candidates: tuple[Candidate, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready form; the path as its file name."""
-        return {
-            "kept": self.kept,
-            "file": self.path.name,
-            "reason": self.reason,
-            "rows": self.rows,
-            "max_mcc_change": MAX_MCC_CHANGE,
-            "fp32_bytes": self.fp32_bytes,
-            "fp32_mcc": self.fp32_mcc,
-            "fp32_timing": self.fp32_timing.to_dict() if self.fp32_timing else None,
-            "candidates": [candidate.to_dict() for candidate in self.candidates],
-        }
 
 
 def compress(
@@ -163,17 +91,17 @@ def check_copies(
             of 20 rounds take no longer than this.
     """
     reference = np.asarray(predict(source), dtype=np.float64)
-    made = {name: _attempt(make, predict, make_run) for name, make in makers.items()}
+    trial = _Trial(original, make_run(source), within_seconds)
+    made = {name: _attempt(make, predict, make_run, trial) for name, make in makers.items()}
     ready = {method: tried for method, tried in made.items() if isinstance(tried, _Ready)}
-    runs: dict[str, Callable[[], object]] = {original: make_run(source)}
-    runs.update({method: tried.run for method, tried in ready.items()})
-    timings = interleave(runs, rounds) if ready else {}
+    runs = {original: trial.run, **{method: tried.run for method, tried in ready.items()}}
+    timings = interleave(runs, rounds) if ready else trial.timings
     fp32_mcc = mcc(reference, y)
     judge = _Judge(original, reference, y, fp32_mcc, within_seconds)
     candidates = tuple(
         judge(method, tried, timings[method], timings[original])
         if isinstance(tried, _Ready)
-        else Candidate(method, False, f"refused: {tried}")
+        else replace(tried, method=method)
         for method, tried in made.items()
     )
     kept, path, reason = _choose(source, candidates, prefix, original)
@@ -194,17 +122,45 @@ class _Ready:
     run: Callable[[], object]
 
 
-def _attempt(make: Callable[[], Quantized], predict: Predict, make_run: MakeRun) -> _Ready | str:
-    """A copy that can be made, loaded and run, or why it cannot."""
+@dataclass(slots=True)
+class _Trial:
+    """A few rounds of a copy beside the original: enough to see that it is clearly slower."""
+
+    original: str
+    run: Callable[[], object]
+    within_seconds: float | None
+    timings: dict[str, Timing] = field(default_factory=dict)
+    """The original's, of the last trial."""
+
+    def __call__(self, model: Quantized, run: Callable[[], object]) -> Candidate | None:
+        """The refusal of a copy that is clearly too slow, else None."""
+        found = interleave({self.original: self.run, "copy": run}, TRIAL_ROUNDS, warmup=1)
+        timing, reference = found["copy"], found[self.original]
+        self.timings = {self.original: reference}
+        quickest, slowest = min(timing.seconds), max(reference.seconds)
+        if quickest <= slowest or (self.within_seconds is not None and quickest <= self.within_seconds):
+            return None
+        speed = faster(timing, reference)
+        reason = (
+            f"refused, it is clearly slower: {1 / speed.ratio:.2f} x the speed of {self.original}; in {TRIAL_ROUNDS} "
+            f"brief rounds its quickest inference took {quickest:.3g} s, the slowest of {self.original} {slowest:.3g} "
+            "s; it was not timed longer and its decisions were not judged"
+        )
+        return Candidate("", False, reason, model, timing, speed)
+
+
+def _attempt(make: Callable[[], Quantized], predict: Predict, make_run: MakeRun, trial: _Trial) -> _Ready | Candidate:
+    """A copy that can be made, loaded and run and is not clearly slow, or its refusal."""
     try:
         model = make()
         run = make_run(model.path)
         run()
-        return _Ready(model, predict(model.path), run)
+        return trial(model, run) or _Ready(model, predict(model.path), run)
     except StreetVisionError as error:
-        return error.got
+        reason = error.got
     except Exception as error:  # ONNX Runtime refuses operators with classes of its own
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return Candidate("", False, f"refused: {reason}")
 
 
 @dataclass(frozen=True, slots=True)

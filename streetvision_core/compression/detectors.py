@@ -16,9 +16,10 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.compression.check import CompressionReport, Probabilities, compress
+from streetvision_core.compression.check import Probabilities, compress
 from streetvision_core.compression.export import onnx_of
 from streetvision_core.compression.int8 import quiet
+from streetvision_core.compression.report import CompressionReport
 from streetvision_core.errors import ModelError
 from streetvision_core.models import hub
 from streetvision_core.models.detectors._nms import MIN_SCORE

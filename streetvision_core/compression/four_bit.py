@@ -19,8 +19,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.compression.check import CompressionReport, Probabilities, check_copies, stored_bytes
+from streetvision_core.compression.check import Probabilities, check_copies, stored_bytes
 from streetvision_core.compression.int8 import Quantized
+from streetvision_core.compression.report import CompressionReport
 from streetvision_core.errors import ModelError
 from streetvision_core.models import hub
 from streetvision_core.models.hub.store import MANIFEST

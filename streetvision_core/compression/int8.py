@@ -14,29 +14,39 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import numpy as np
 import numpy.typing as npt
 
+from streetvision_core.compression.reuse import Batch, digest_of, note, noted
 from streetvision_core.errors import ModelError
 from streetvision_core.storage import atomic_write_bytes, file_sha256
 
 Method = Literal["static", "dynamic"]
-Batch = npt.NDArray[Any]
 QUANTIZED_OPERATORS: Final = ("Conv", "Gemm", "MatMul", "Add", "GlobalAveragePool", "Clip")
 
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """A compressed copy: its file, how it was made, its size and digest, and the seconds that took."""
+    """A compressed copy.
+
+    Attributes:
+        path: the file, or the checkpoint's folder.
+        method: how it was made.
+        bytes: its size.
+        sha256: its digest.
+        seconds: what making it took.
+        reused: it was made before, from the same model and frames, and taken again.
+    """
 
     path: Path
     method: str
     bytes: int
     sha256: str
     seconds: float
+    reused: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form."""
@@ -48,8 +58,10 @@ def quantize(
 ) -> Quantized:
     """Writes an int8 copy of a model; `target` is whole or unchanged.
 
+    A copy that lies there already, made from the same model and frames in the same way, is taken as it is.
+
     Args:
-        source: fp32 ONNX file with one input.
+        source: fp32 ONNX file.
         target: where the copy goes.
         batches: inputs as the model takes them, from CALIBRATE frames only; they fix the ranges of the activations.
         method: `static` uses the batches; `dynamic` measures ranges at run time and ignores them.
@@ -60,11 +72,17 @@ def quantize(
     """
     started = time.perf_counter()
     reduced = not cpu_has_vnni() if reduce_range is None else reduce_range
+    given = list(batches)
+    made_from = digest_of(source, method, reduced, version("onnxruntime"), QUANTIZED_OPERATORS, *given)
+    if (before := noted(target, made_from)) is not None:
+        return Quantized(
+            target, method, target.stat().st_size, file_sha256(target), float(before["seconds"]), reused=True
+        )
     with tempfile.TemporaryDirectory() as scratch, quiet():
         prepared, made = Path(scratch) / "prepared.onnx", Path(scratch) / "int8.onnx"
         try:
             _prepare(source, prepared)
-            _METHODS[method](prepared, made, list(batches), reduced)
+            _METHODS[method](prepared, made, given, reduced)
         except ModelError:
             raise
         except Exception as error:  # the quantiser raises whatever lies beneath it
@@ -76,6 +94,7 @@ def quantize(
             ) from error
         atomic_write_bytes(target, made.read_bytes())
     seconds = time.perf_counter() - started
+    note(target, made_from, seconds=round(seconds, 2))
     return Quantized(target, method, target.stat().st_size, file_sha256(target), seconds)
 
 
@@ -87,10 +106,10 @@ class CalibrationBatches:
         self._batches = batches
         self._rest: Iterator[Batch] = iter(batches)
 
-    def get_next(self) -> Mapping[str, Batch] | None:
+    def get_next(self) -> Mapping[str, npt.NDArray[Any]] | None:
         """The next batch by input name, None after the last."""
         batch = next(self._rest, None)
-        return None if batch is None else {self._input: batch}
+        return batch if batch is None or isinstance(batch, Mapping) else {self._input: batch}
 
     def rewind(self) -> None:
         """Starts again."""
@@ -122,7 +141,7 @@ def _prepare(source: Path, target: Path) -> None:
 def _static(source: Path, target: Path, batches: Sequence[Batch], reduce_range: bool) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    if not batches or any(np.asarray(b).size == 0 for b in batches):
+    if not batches or any(a.size == 0 for b in batches for a in (b.values() if isinstance(b, Mapping) else (b,))):
         raise ModelError(
             got="no calibration batch",
             allowed="at least one batch of CALIBRATE frames",

@@ -14,7 +14,7 @@ from streetvision_core.types import STAGES, Split
 
 if TYPE_CHECKING:
     from streetvision_core.cascade.clip import ClipVerdict
-    from streetvision_core.compression.check import CompressionReport
+    from streetvision_core.compression.report import CompressionReport
     from streetvision_core.data.table import FeatureTable
     from streetvision_core.loop.report.fields import Estimate
     from streetvision_core.loop.report.models import Change

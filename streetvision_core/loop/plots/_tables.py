@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from streetvision_core.cascade.report import CascadeReport
     from streetvision_core.compression.benchmark import Timing
-    from streetvision_core.compression.check import CompressionReport
+    from streetvision_core.compression.report import CompressionReport
     from streetvision_core.data.table import FeatureTable
 
 

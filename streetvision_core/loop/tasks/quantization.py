@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from streetvision_core.compression.backbone import compress_backbone, compress_head
-from streetvision_core.compression.check import CompressionReport
 from streetvision_core.compression.detectors import compress_yolo
+from streetvision_core.compression.report import CompressionReport
 from streetvision_core.data import scenes
 from streetvision_core.images.preprocess import get_preprocessor
 from streetvision_core.loop.tasks.day import Day

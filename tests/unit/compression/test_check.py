@@ -11,8 +11,9 @@ import pytest
 
 from streetvision_core.compression import check
 from streetvision_core.compression.benchmark import interleave
-from streetvision_core.compression.check import FP32, MAX_MCC_CHANGE, compress
+from streetvision_core.compression.check import FP32, compress
 from streetvision_core.compression.int8 import Method
+from streetvision_core.compression.report import MAX_MCC_CHANGE, CompressionReport
 
 Frames = list[np.ndarray]
 Y = np.arange(2000) % 2
@@ -32,7 +33,7 @@ def _compress(
     answers: Callable[[Path], np.ndarray],
     seconds: Callable[[Path], float],
     methods: Sequence[Method] = ("static", "dynamic"),
-) -> check.CompressionReport:
+) -> CompressionReport:
     """On a clock of its own: on a busy machine three milliseconds are not always longer than one."""
     now = [0.0]
 
@@ -59,8 +60,39 @@ def test_compress__keeps_the_copy_that_is_faster_and_the_same(fp32: Path, tmp_pa
     assert static.accepted
     assert static.decisions_changed == 0
     assert not dynamic.accepted
-    assert dynamic.reason.startswith("refused, it is not faster: ")
+    assert dynamic.reason.startswith("refused, it is clearly slower: 0.50 x the speed of fp32; in 5 brief rounds ")
     assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["file"] == report.path.name
+
+
+def test_compress__a_clearly_slower_copy_is_not_judged(fp32: Path, tmp_path: Path, frames: Frames) -> None:
+    asked: list[str] = []
+
+    def answers(path: Path) -> np.ndarray:
+        asked.append(path.stem)
+        return RIGHT
+
+    report = _compress(fp32, tmp_path, frames, answers, FAST_STATIC)
+    assert asked == ["tiny", "tiny-int8-static"]
+    static, dynamic = report.candidates
+    assert static.timing is not None and len(static.timing.seconds) == 12
+    assert dynamic.timing is not None and len(dynamic.timing.seconds) == check.TRIAL_ROUNDS
+    assert dynamic.speed is not None and dynamic.speed.ratio == pytest.approx(2)
+    assert dynamic.mcc is None and dynamic.decisions_changed is None
+    assert "its quickest inference took 0.006 s, the slowest of fp32 0.003 s" in dynamic.reason
+    alone = _compress(fp32, tmp_path, frames, answers, FAST_STATIC, ("dynamic",))
+    assert alone.kept == FP32
+    assert alone.fp32_timing is not None and alone.fp32_timing.median_seconds == pytest.approx(0.003)
+
+
+def test_compress__a_slow_round_of_the_original_leaves_it_open(fp32: Path, tmp_path: Path, frames: Frames) -> None:
+    times = {"fp32": iter([0.003, 0.009] + [0.003] * 30), "copy": iter([0.006] * 40)}
+    report = _compress(
+        fp32, tmp_path, frames, lambda path: RIGHT,
+        lambda path: next(times["copy" if "int8" in path.stem else "fp32"]), ("dynamic",),
+    )  # fmt: skip
+    (copy,) = report.candidates
+    assert copy.mcc is not None and copy.timing is not None and len(copy.timing.seconds) == 12
+    assert copy.reason.startswith("refused, it is not faster: ")
 
 
 @pytest.mark.parametrize(("n_wrong", "kept"), [(0, "int8-static"), (2, "int8-static"), (3, FP32), (40, FP32)])
@@ -114,7 +146,7 @@ def test_compress__a_copy_that_does_not_run_is_refused_with_the_reason(
             raise RuntimeError("no kernel for ConvInteger\nand more")
         return RIGHT
 
-    report = _compress(fp32, tmp_path, frames, answers, FAST_STATIC)
+    report = _compress(fp32, tmp_path, frames, answers, _pick(static=0.001, dynamic=0.002, fp32=0.003))
     assert report.kept == "int8-static"
     assert report.candidates[1].reason == "refused: RuntimeError: no kernel for ConvInteger"
     without_frames = _compress(fp32, tmp_path, [], lambda path: RIGHT, FAST_STATIC, methods=("static",))

@@ -59,14 +59,16 @@ def frames(n: int) -> list[Frame]:
 @pytest.mark.parametrize(
     ("original", "copy", "seconds", "within", "kept", "why"),
     [
-        (RIGHT, [0.2, 0.7, 0.3, 0.9], 0.1, None, "w4a16", "accepted: 2.00 x the speed of original"),
-        (RIGHT, [0.2, 0.4, 0.3, 0.9], 0.1, None, "original", "MCC changes by"),
-        (RIGHT, RIGHT, 0.3, None, "original", "it is not faster"),
-        (RIGHT, RIGHT, 0.3, 0.4, "w4a16", "accepted: 0.67 x"),
-        (RIGHT, RIGHT, 0.5, 0.4, "original", "95th percentile is 0.5 s, over 0.4 s"),
-        (RIGHT, [0.1, None, 0.2, 0.8], 0.1, None, "original", "answers that are no numbers"),
-        ([0.1, 0.9, 0.2, None], [0.1, 0.9, 0.2, None], 0.1, None, "w4a16", "0 of 3 decisions"),
-        ([0.9] * 4, [0.9] * 4, 0.1, None, "original", "original decides them all alike"),
+        (RIGHT, [0.2, 0.7, 0.3, 0.9], 0.125, None, "w4a16", "accepted: 2.00 x the speed of original"),
+        (RIGHT, [0.2, 0.4, 0.3, 0.9], 0.125, None, "original", "MCC changes by"),
+        (RIGHT, RIGHT, 0.25, None, "original", "it is not faster"),
+        (RIGHT, RIGHT, 0.375, None, "original", "it is clearly slower: 0.67 x the speed of original"),
+        (RIGHT, RIGHT, 0.375, 0.4, "w4a16", "accepted: 0.67 x"),
+        (RIGHT, RIGHT, 0.5, 0.4, "original", "it is clearly slower: 0.50 x the speed of original"),
+        (RIGHT, RIGHT, 0.25, 0.2, "original", "95th percentile is 0.25 s, over 0.2 s"),
+        (RIGHT, [0.1, None, 0.2, 0.8], 0.125, None, "original", "answers that are no numbers"),
+        ([0.1, 0.9, 0.2, None], [0.1, 0.9, 0.2, None], 0.125, None, "w4a16", "0 of 3 decisions"),
+        ([0.9] * 4, [0.9] * 4, 0.125, None, "original", "original decides them all alike"),
     ],
 )
 def test_check_four_bit__keeps_or_refuses(tmp_path, monkeypatch, original, copy, seconds, within, kept, why):
@@ -74,7 +76,7 @@ def test_check_four_bit__keeps_or_refuses(tmp_path, monkeypatch, original, copy,
     (small / "manifest.json").write_text("{}")  # of an earlier check: it must not outlive a refusal
     clock = [0.0]
     monkeypatch.setattr(check, "interleave", partial(interleave, clock=lambda: clock[0]))
-    answers = {source: Scripted(original, 0.2, clock), small: Scripted(copy, seconds, clock)}
+    answers = {source: Scripted(original, 0.25, clock), small: Scripted(copy, seconds, clock)}
     report = check_four_bit(source, small, frames(4), Y, open_vlm=answers.__getitem__, rounds=8, within_seconds=within)
     assert report.kept == kept
     assert why in report.reason

@@ -40,6 +40,33 @@ def test_quantize__same_input_same_bytes(fp32: Path, frames: Frames, tmp_path: P
     assert len(digests) == 1
 
 
+@pytest.mark.parametrize("changed", ["nothing", "a frame", "the range", "the method", "the copy", "the model"])
+def test_quantize__takes_a_copy_again_only_if_it_would_be_the_same(
+    fp32: Path, frames: Frames, tmp_path: Path, changed: str
+) -> None:
+    source, target = tmp_path / "fp32.onnx", tmp_path / "int8.onnx"
+    source.write_bytes(fp32.read_bytes())
+    first = quantize(source, target, frames[:2], reduce_range=True)
+    assert not first.reused
+    if changed == "the copy":
+        target.write_bytes(target.read_bytes()[:-1])
+    if changed == "the model":
+        model = onnx.load(source)
+        model.producer_name = "somebody else"
+        onnx.save(model, source)
+    again = quantize(
+        source,
+        target,
+        [frames[0], frames[2]] if changed == "a frame" else frames[:2],
+        "dynamic" if changed == "the method" else "static",
+        reduce_range=changed != "the range",
+    )
+    assert again.reused == (changed == "nothing")
+    if again.reused:
+        assert (again.sha256, again.bytes) == (first.sha256, first.bytes)
+        assert again.seconds == pytest.approx(first.seconds, abs=0.01)
+
+
 def test_quantize__takes_any_batch_size_as_before(fp32: Path, frames: Frames, tmp_path: Path) -> None:
     made = quantize(fp32, tmp_path / "int8.onnx", frames, "static")
     assert _run(made.path, np.concatenate(frames[:3])).shape == (3, 4)

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 from streetvision_core.compression.benchmark import Faster, Timing
-from streetvision_core.compression.check import Candidate, CompressionReport
 from streetvision_core.compression.int8 import Quantized
+from streetvision_core.compression.report import Candidate, CompressionReport
 from streetvision_core.loop import plots
 
 
