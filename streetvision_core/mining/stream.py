@@ -28,6 +28,8 @@ DRIVE_SHARE: Final = 0.4
 DRIVE_ROADWORK: Final = 0.7
 """Share of drives that meet a work zone; its frames are positive only while it is in sight."""
 SCENE_ROADWORK: Final = 0.5
+_SIZE: Final = (480, 270)
+"""Width and height of a frame as `scenes.render` makes it unless told otherwise, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +76,23 @@ def day_stream(day_index: int, n: int, seed: int = 0) -> Iterator[StreamQuery]:
             sent += 1
 
 
-def heldout_stream(n: int, seed: int = 0) -> Iterator[StreamQuery]:
+def heldout_stream(n: int, seed: int = 0, every: int = 1) -> Iterator[StreamQuery]:
     """The gate's fixed set: n independent scenes, one frame and one group each, in all three eras.
 
     It is the same on every day and disjoint from every stream and every synthetic frame. Never mine it.
+
+    Args:
+        n: how many scenes.
+        seed: the project's seed.
+        every: only scene 0, `every`, 2 `every`, … of the n, the same as in the whole set; the others are not rendered.
     """
     rng = np.random.default_rng([seeds.HELDOUT.start, seed])
     held = seeds.block(seeds.HELDOUT, seed=seed)
-    for scene_seed in seeds.take(held[: len(held) // 2], n):
-        yield from _scene(scene_seed, rng)
+    for i, scene_seed in enumerate(seeds.take(held[: len(held) // 2], n)):
+        if i % every:
+            _draw_only(rng)
+        else:
+            yield from _scene(scene_seed, rng)
 
 
 def challenge_stream(n: int, seed: int = 0) -> Iterator[StreamQuery]:
@@ -98,10 +108,20 @@ def challenge_stream(n: int, seed: int = 0) -> Iterator[StreamQuery]:
 
 
 def _scene(scene_seed: int, rng: np.random.Generator) -> Iterator[StreamQuery]:
-    era = ERAS[int(rng.integers(len(ERAS)))]
-    scene = scenes.render(scene_seed, roadwork=bool(rng.random() < SCENE_ROADWORK))
+    era, roadwork = _draw(rng)
+    scene = scenes.render(scene_seed, roadwork=roadwork)
     pixels, _level = sample(scene.frame.pixels, era, rng)
     yield _query(scene, encode_jpeg(pixels), era, "rendered-scene")
+
+
+def _draw(rng: np.random.Generator) -> tuple[Era, bool]:
+    return ERAS[int(rng.integers(len(ERAS)))], bool(rng.random() < SCENE_ROADWORK)
+
+
+def _draw_only(rng: np.random.Generator) -> None:
+    """Draws what a scene would draw: how much depends on its era and size, not on what it shows."""
+    era, _ = _draw(rng)
+    sample(np.zeros((_SIZE[1], _SIZE[0], 3), np.uint8), era, rng)
 
 
 def _drive(drive_seed: int, n_frames: int, rng: np.random.Generator) -> Iterator[StreamQuery]:

@@ -19,7 +19,7 @@ from streetvision_core.images.decode import decode_image
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.mining.stream import StreamQuery, heldout_stream
 from streetvision_core.storage import atomic_write_json, file_sha256
-from streetvision_core.types import Split
+from streetvision_core.types import Frame, Split
 
 RENDERED: Final = "street world (rendered)"
 """Origin of every rendered frame, in tables and reports."""
@@ -69,6 +69,12 @@ def observe_heldout(day: Day, n: int) -> FeatureTable:
     """Renders n held-out scenes and runs every stage on them; the first m of n are the same for every n."""
     splits = [Split.TEST if i % _CALIBRATE_EVERY else Split.CALIBRATE for i in range(n)]
     return observe_queries(day, heldout_stream(n), splits, "held-out scenes")
+
+
+def calibrate_frames(n: int) -> list[Frame]:
+    """The first n frames of the held-out set that are CALIBRATE, as they are sent; no other scene is rendered."""
+    chosen = heldout_stream(n * _CALIBRATE_EVERY, every=_CALIBRATE_EVERY)
+    return [decode_image(q.jpeg_bytes, q.group) for q in chosen]
 
 
 def ship_heldout(day: Day, n: int, folder: Path) -> dict[str, Any]:

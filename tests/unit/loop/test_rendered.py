@@ -11,6 +11,7 @@ from streetvision_core.errors import ManifestError
 from streetvision_core.loop.tasks import rendered
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.settings import load_settings
+from streetvision_core.types import Split
 
 FRAMES = 4
 
@@ -37,6 +38,13 @@ def test_heldout_table__shipped_rows_are_what_the_models_see_today(day, monkeypa
     own = rendered.heldout_table(day)
     assert own.ids == seen.ids
     assert (day.workspace.data / "heldout" / f"{FRAMES}-{'0' * 12}.npz").is_file()
+
+
+def test_calibrate_frames__are_those_of_the_set(day):
+    table = rendered.observe_heldout(day, 5)
+    ids = [id for id, split in zip(table.ids, table.splits, strict=True) if split is Split.CALIBRATE]
+    frames = rendered.calibrate_frames(2)
+    assert [frame.sha256[:16] for frame in frames] == [id.rpartition("-")[0] for id in ids]
 
 
 def test_heldout_table__a_file_that_is_not_the_shipped_one_is_refused(day):

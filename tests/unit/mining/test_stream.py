@@ -6,7 +6,7 @@ import pytest
 
 from streetvision_core.errors import DataError
 from streetvision_core.images.decode import decode_image
-from streetvision_core.mining import seeds
+from streetvision_core.mining import seeds, stream
 from streetvision_core.mining.stream import DRIVE_FRAMES, StreamQuery, day_stream, heldout_stream
 
 N = 44
@@ -57,6 +57,15 @@ def test_heldout_stream__is_fixed_and_independent() -> None:
     assert longer[:3] == first
     assert len({query.group for query in longer}) == 5
     assert {query.origin for query in longer} == {"rendered-scene"}
+
+
+@pytest.mark.parametrize("every", [2, 4])
+def test_heldout_stream__some_of_it_is_the_same_as_in_the_whole(every: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, rendered, render = list(heldout_stream(24)), [], stream.scenes.render
+    monkeypatch.setattr(stream.scenes, "render", lambda *a, **k: rendered.append(a) or render(*a, **k))
+    assert list(heldout_stream(24, every=every)) == whole[::every]
+    assert len(rendered) == 24 // every
+    assert len({query.era for query in whole}) == 3
 
 
 def test_day_stream__refuses_more_scenes_than_seeds() -> None:
