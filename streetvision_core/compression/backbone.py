@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.compression.check import Probabilities, compress
-from streetvision_core.compression.export import Exported, export_head, export_module
+from streetvision_core.compression.export import Exported, export_module
 from streetvision_core.compression.report import CompressionReport
 from streetvision_core.compression.runtimes import open_runtime
 from streetvision_core.errors import ModelError
@@ -32,6 +32,7 @@ def compress_backbone(
     y: npt.ArrayLike,
     cache: Path,
     *,
+    asked: Rows | None = None,
     threads: int = 2,
     rounds: int = 30,
 ) -> CompressionReport:
@@ -43,6 +44,7 @@ def compress_backbone(
         judge: frames to compare decisions on, none of them in `calibrate`.
         y: labels of `judge`.
         cache: `data/cache`; copies go to its folder `int8`.
+        asked: features float32 [N, D] of `judge` in fp32, where they are at hand.
         threads: intra-op threads.
         rounds: timed rounds.
 
@@ -58,16 +60,19 @@ def compress_backbone(
     preprocessor = get_preprocessor(head.preprocessing)
     views = [preprocessor.views(frame.pixels)[:1] for frame in calibrate[:MAX_CALIBRATION_FRAMES]]
 
+    source = cached_lite2(cache)
+
     def predict(path: Path) -> Probabilities:
-        backbone = OnnxBackbone(head.backbone, path, threads)
-        return _sigmoid(head.predict_logit(extract(judge, backbone, preprocessor)))
+        if asked is not None and path == source:
+            return _sigmoid(head.predict_logit(asked))
+        return _sigmoid(head.predict_logit(extract(judge, OnnxBackbone(head.backbone, path, threads), preprocessor)))
 
     def make_run(path: Path) -> Callable[[], object]:
         backbone = OnnxBackbone(head.backbone, path, threads)
         example = views[0] if views else np.zeros((1, preprocessor.view_size, preprocessor.view_size, 3), np.uint8)
         return lambda: backbone.embed(example)
 
-    return compress(cached_lite2(cache), cache / "int8", views, predict, make_run, y, rounds=rounds)
+    return compress(source, cache / "int8", views, predict, make_run, y, rounds=rounds)
 
 
 class OnnxTokens:
@@ -141,6 +146,7 @@ def export_tokens(backbone: TokenBackbone, side: int, path: Path) -> Exported:
 def compress_tokens(
     head: Head,
     backbone: TokenBackbone,
+    source: Path,
     calibrate: Sequence[Frame],
     judge: Sequence[Frame],
     y: npt.ArrayLike,
@@ -149,20 +155,21 @@ def compress_tokens(
     threads: int = 2,
     rounds: int = 30,
 ) -> CompressionReport:
-    """Exports a DINOv3 and tries static int8 of it.
+    """Tries static int8 of an exported DINOv3.
 
     Args:
         head: trained on the backbone's features.
         backbone: on the CPU in fp32.
+        source: what `export_tokens` wrote of it, for the side of the head's views.
         calibrate: CALIBRATE frames, at most the first 64 are used.
         judge: frames to compare decisions on, none of them in `calibrate`.
         y: labels of `judge`.
-        folder: where the export and its copies go.
+        folder: where copies go.
         threads: intra-op threads.
         rounds: timed rounds.
 
     Raises:
-        ModelError: the head belongs to another backbone, or the export answers otherwise.
+        ModelError: the head belongs to another backbone.
     """
     if head.backbone != backbone.name:
         raise ModelError(
@@ -171,7 +178,6 @@ def compress_tokens(
             action="train a head on them, or name the head's backbone",
         )
     preprocessor = get_preprocessor(head.preprocessing)
-    source = export_tokens(backbone, preprocessor.view_size, folder / "dinov3.onnx").path
     views = [preprocessor.views(frame.pixels)[:1] for frame in calibrate[:MAX_CALIBRATION_FRAMES]]
     batches = [planes_of(backbone, one) for one in views]
 
@@ -186,22 +192,18 @@ def compress_tokens(
 
 
 def compress_head(
-    head: Head, calibrate: Rows, judge: Rows, y: npt.ArrayLike, folder: Path, *, rounds: int = 30
+    source: Path, calibrate: Rows, judge: Rows, y: npt.ArrayLike, folder: Path, *, rounds: int = 30
 ) -> CompressionReport:
-    """Exports a head and tries static int8 of it.
+    """Tries static int8 of an exported head.
 
     Args:
-        head: the head.
+        source: what `export.export_head` wrote.
         calibrate: features float32 [M, D] of CALIBRATE rows.
         judge: features float32 [N, D] of other rows.
         y: labels of `judge`.
-        folder: where the export and its copies go.
+        folder: where copies go.
         rounds: timed rounds.
-
-    Raises:
-        ModelError: the export answers otherwise than the head.
     """
-    source = export_head(head, folder / "head.onnx").path
 
     def predict(path: Path) -> Probabilities:
         return _sigmoid(open_runtime(path, "onnxruntime", 1)(np.asarray(judge, np.float32))[0])

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.compression.benchmark import Faster, Timing, faster, interleave
-from streetvision_core.compression.int8 import Batch, Method, Quantized, quantize
+from streetvision_core.compression.int8 import Method, Quantized, quantize
 from streetvision_core.compression.report import MAX_MCC_CHANGE, Candidate, CompressionReport
+from streetvision_core.compression.reuse import Batch
 from streetvision_core.errors import StreetVisionError
 from streetvision_core.scoring.metrics import mcc
 
@@ -214,4 +215,4 @@ def _choose(source: Path, candidates: Sequence[Candidate], prefix: str, original
     best = min(accepted, key=lambda c: c.timing.median_seconds if c.timing else np.inf)
     path = best.model.path if best.model else source
     name = f"{prefix}{best.method}"
-    return name, path, f"{name} is used: {best.reason}"
+    return name, path, f"{name} may be served: {best.reason}"

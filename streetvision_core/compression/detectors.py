@@ -1,4 +1,4 @@
-"""RF-DETR and YOLO as ONNX files that find the same boxes, and their int8 copies.
+"""RF-DETR and YOLO as ONNX files that find the same boxes.
 
 Example:
     >>> export_detector(detector, folder / "rfdetr-medium-onnx", frames)             # doctest: +SKIP
@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.compression.check import Probabilities, compress
 from streetvision_core.compression.export import onnx_of
 from streetvision_core.compression.int8 import quiet
-from streetvision_core.compression.report import CompressionReport
 from streetvision_core.errors import ModelError
 from streetvision_core.models import hub
 from streetvision_core.models.detectors._nms import MIN_SCORE
-from streetvision_core.models.detectors._weights import WEIGHTS_FOLDER
-from streetvision_core.models.detectors._yolo import YoloDetector
 from streetvision_core.models.detectors.card import DetectorCard
 from streetvision_core.models.detectors.exported import ONNX, OnnxDetector
 from streetvision_core.models.detectors.rfdetr import RfDetr, TransformersRfDetr
@@ -34,9 +30,6 @@ from streetvision_core.types import Box, Frame
 
 TOLERANCE: Final = 5e-3
 """Largest difference of two paired boxes: of a corner as a share of the frame's longer side, or of the score."""
-COUNTED: Final = 0.4
-"""A frame counts as one with devices from this best score on."""
-MAX_CALIBRATION_FRAMES: Final = 64
 
 
 class Portable(Protocol):
@@ -100,99 +93,8 @@ def export_detector(
             action="serve the original; nothing was written",
             difference=difference,
         )
-    _write(folder, card, data)
+    write_detector(folder, card, data)
     return ExportedDetector(folder, file_sha256(folder / ONNX), difference, count)
-
-
-def compress_detector(
-    source: Path,
-    target: Path,
-    calibrate: Sequence[Frame],
-    judge: Sequence[Frame],
-    y: npt.ArrayLike,
-    *,
-    counted: float = COUNTED,
-    threads: int = 2,
-    rounds: int = 30,
-) -> CompressionReport:
-    """Tries static int8 of an exported detector, judged by whether it finds any device in a frame.
-
-    Args:
-        source: the folder that `export_detector` wrote.
-        target: written like it if the copy is allowed; its card's version ends in `-int8`.
-        calibrate: CALIBRATE frames, at most the first 64 are used.
-        judge: frames to compare decisions on, none of them in `calibrate`.
-        y: labels of `judge`: 1 where there is a device.
-        counted: best score from which on a frame counts as one with devices.
-        threads: intra-op threads.
-        rounds: timed rounds.
-
-    Raises:
-        ManifestError: `source` holds no exported detector.
-    """
-    card = DetectorCard.read(source)
-
-    def read(path: Path) -> OnnxDetector:
-        return OnnxDetector(source.name, card, path, threads)
-
-    with tempfile.TemporaryDirectory() as scratch:
-        report = _compress(source / ONNX, Path(scratch), read, calibrate, judge, y, counted, rounds)
-        if report.path == source / ONNX:
-            return report
-        _write(target, replace(card, version=f"{card.version}-int8"), report.path.read_bytes())
-    return replace(report, path=target / ONNX)
-
-
-def compress_yolo(
-    calibrate: Sequence[Frame],
-    judge: Sequence[Frame],
-    y: npt.ArrayLike,
-    folder: Path,
-    *,
-    counted: float = COUNTED,
-    threads: int = 2,
-    rounds: int = 30,
-) -> CompressionReport:
-    """Tries static int8 of the embedded yolo12n, judged as in `compress_detector`.
-
-    Args:
-        calibrate: see `compress_detector`.
-        judge: see `compress_detector`.
-        y: see `compress_detector`.
-        folder: where the copy goes, e.g. `data/cache/int8`.
-        counted: see `compress_detector`.
-        threads: intra-op threads.
-        rounds: timed rounds.
-    """
-    source = WEIGHTS_FOLDER / "yolo12n.onnx"
-    return _compress(
-        source, folder, lambda path: YoloDetector(threads, copy=path), calibrate, judge, y, counted, rounds
-    )
-
-
-def _compress(
-    source: Path,
-    folder: Path,
-    read: Callable[[Path], OnnxDetector | YoloDetector],
-    calibrate: Sequence[Frame],
-    judge: Sequence[Frame],
-    y: npt.ArrayLike,
-    counted: float,
-    rounds: int,
-) -> CompressionReport:
-    fp32 = read(source)
-    batches = [fp32.planes(frame) for frame in calibrate[:MAX_CALIBRATION_FRAMES]]
-
-    def predict(path: Path) -> Probabilities:
-        best = np.array([max((box.score for box in boxes), default=0.0) for boxes in read(path).detect(judge)])
-        return np.asarray(np.clip(0.5 + (best - counted) / 2, 0, 1))
-
-    def make_run(path: Path) -> Callable[[], object]:
-        copy = read(path)
-        example = batches[0] if batches else copy.planes(judge[0])
-        return lambda: copy.run(example)
-
-    return compress(source, folder, batches, predict, make_run, y, methods=("static",), rounds=rounds)
 
 
 def box_difference(wanted: Sequence[Box], got: Sequence[Box], frame: Frame) -> float:
@@ -224,7 +126,8 @@ def _apart(a: Box, b: Box, side: int) -> float:
     return max(corners, abs(a.score - b.score))
 
 
-def _write(folder: Path, card: DetectorCard, data: bytes) -> None:
+def write_detector(folder: Path, card: DetectorCard, data: bytes) -> None:
+    """Writes a folder from which `OnnxDetector.read` and profiles load: card.json, model.onnx and the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write_bytes(folder / ONNX, data)
     card.write(folder)

@@ -16,7 +16,7 @@ from streetvision_core.loop.plots._charts import (
 from streetvision_core.loop.plots._labels import label_curves, label_errors, label_ratios
 from streetvision_core.loop.plots._memory import measured_table, memory, memory_table
 from streetvision_core.loop.plots._pictures import boxes, eras, gallery, mined, photos, picture, strip, synthetic
-from streetvision_core.loop.plots._tables import compression_table, policy_table, table_summary
+from streetvision_core.loop.plots._tables import compression_table, parity_table, policy_table, table_summary
 
 __all__ = [
     "boxes",
@@ -36,6 +36,7 @@ __all__ = [
     "mined",
     "mode_accuracy",
     "modes",
+    "parity_table",
     "photos",
     "picture",
     "policy_table",

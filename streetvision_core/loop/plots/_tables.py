@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from streetvision_core.cascade.report import CascadeReport
     from streetvision_core.compression.benchmark import Timing
+    from streetvision_core.compression.parity import Parity
     from streetvision_core.compression.report import CompressionReport
     from streetvision_core.data.table import FeatureTable
 
@@ -47,6 +48,24 @@ def compression_table(reports: Mapping[str, CompressionReport]) -> Any:
             found = {"MCC": c.mcc, "decisions changed": c.decisions_changed, "why": c.reason}
             rows.append({"model": model, "in": name, "kept": report.kept == name, **cost, **found})
     return pd.DataFrame(rows)
+
+
+def parity_table(parity: Sequence[Parity]) -> Any:
+    """Each exported file beside its original, as a pandas DataFrame; what could not be compared says why."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "model": found.model,
+            "original": found.original or "-",
+            "largest difference": found.difference,
+            "allowed": found.allowed,
+            "least IoU": found.least_iou,
+            "same": {True: "yes", False: "NO", None: "?"}[found.same],
+            "on": found.note,
+        }
+        for found in parity
+    )
 
 
 def _cost(timing: Timing | None, size: int | None) -> dict[str, Any]:

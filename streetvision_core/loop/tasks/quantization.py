@@ -1,42 +1,143 @@
-"""The int8 question of the day, asked of each model on frames nobody trains on."""
+"""The int8 question of the day, asked of each model of the profile; and whether each export answers as its original."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
 
-from streetvision_core.compression.backbone import compress_backbone, compress_head
-from streetvision_core.compression.detectors import compress_yolo
+from streetvision_core.compression.backbone import compress_backbone, compress_head, compress_tokens, export_tokens
+from streetvision_core.compression.export import export_head
+from streetvision_core.compression.parity import Parity, export_parity, lite2_parity
 from streetvision_core.compression.report import CompressionReport
 from streetvision_core.data import scenes
+from streetvision_core.errors import StreetVisionError
 from streetvision_core.images.preprocess import get_preprocessor
 from streetvision_core.loop.tasks.day import Day
+from streetvision_core.loop.tasks.quantized_detectors import Given, compress_one
+from streetvision_core.loop.tasks.rendered import calibrate_frames, heldout_table
 from streetvision_core.loop.tasks.training import challenger_head
 from streetvision_core.mining import seeds
-from streetvision_core.models.backbone import load_backbone
-from streetvision_core.models.features import extract
+from streetvision_core.models.adapters import load_adapter
+from streetvision_core.models.backbone import cached_lite2
+from streetvision_core.models.dinov3 import TokenBackbone
+from streetvision_core.models.features import Rows, extract
+from streetvision_core.models.head import Head
+from streetvision_core.settings import Settings
+from streetvision_core.types import Split
 
 ROUNDS: Final = 15
 """Timed rounds, A B A B; a difference worth having shows in fewer."""
+COMPARED_VIEWS: Final = 4
 
 
-def quantize_models(day: Day, frames: int) -> dict[str, CompressionReport]:
-    """Tries int8 copies of backbone, head and YOLO; each stays in fp32 unless a copy is faster and decides the same.
+@dataclass(frozen=True)
+class QuantizedModels:
+    """What was found about the models of a profile.
 
-    dense-lite2 is not among them: its network reads three maps of the backbone, which it needs in fp32.
+    Attributes:
+        reports: by model, its int8 copies and what is kept.
+        parity: each export beside its original.
+        left_out: models of which no copy was tried, and why.
+    """
+
+    reports: dict[str, CompressionReport] = field(default_factory=dict)
+    parity: list[Parity] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready form."""
+        return {
+            "models": {name: report.to_dict() for name, report in self.reports.items()},
+            "parity": [found.to_dict() for found in self.parity],
+            "left_out": self.left_out,
+        }
+
+    def ask(self, name: str, compress: Callable[[], tuple[CompressionReport, Parity]]) -> None:
+        """Takes down what is found about one model; one that is not here leaves the others alone."""
+        try:
+            self.reports[name], parity = compress()
+        except StreetVisionError as error:
+            self.left_out[name] = str(error)
+        else:
+            self.parity.append(parity)
+
+
+def quantize_models(day: Day, frames: int) -> QuantizedModels:
+    """Tries int8 copies of backbone, head and detectors; a copy passes if it is faster and decides the same.
+
+    All of it is on the CPU: a GPU has its own precisions (`compression.tensorrt`). Nothing that serves is exchanged: a
+    detector's copy that passes can be named in `models.detectors`, the others lie in the cache.
 
     Args:
-        day: the day; its challenger's head judges.
-        frames: rendered frames to calibrate on, and as many others to compare on.
+        day: the day; its challenger's head judges stage 1.
+        frames: held-out CALIBRATE frames to calibrate on, and as many rendered for nothing else to compare on.
     """
-    chosen = seeds.take(seeds.FREE, 2 * frames)
-    made = [scenes.render(seed, roadwork=bool(i % 2)) for i, seed in enumerate(chosen)]
-    calibrate, judge = ([scene.frame for scene in half] for half in (made[:frames], made[frames:]))
-    y = [scene.label for scene in made[frames:]]
-    head, threads, cache = challenger_head(day), day.settings.models.threads, day.workspace.data / "cache"
-    backbone, preprocessor = load_backbone(head.backbone, threads), get_preprocessor(head.preprocessing)
-    known, asked = (extract(half, backbone, preprocessor) for half in (calibrate, judge))
-    return {
-        "backbone": compress_backbone(head, calibrate, judge, y, cache, threads=threads, rounds=ROUNDS),
-        "head": compress_head(head, known, asked, y, cache / "int8", rounds=ROUNDS),
-        "yolo12n": compress_yolo(calibrate, judge, y, cache / "int8", threads=threads, rounds=ROUNDS),
-    }
+    judge = [scenes.render(seed, roadwork=bool(i % 2)) for i, seed in enumerate(seeds.take(seeds.FREE, frames))]
+    given = Given(
+        calibrate=calibrate_frames(frames),
+        judge=[scene.frame for scene in judge],
+        y=[scene.label for scene in judge],
+        settings=_on_the_cpu(day.settings),
+        folder=day.workspace.data / "cache" / "int8",
+        rounds=ROUNDS,
+    )
+    found = QuantizedModels()
+    _ask_stage_1(day, given, found)
+    for name in given.settings.models.detectors:
+        found.ask(name, partial(compress_one, name, given))
+    return found
+
+
+def _ask_stage_1(day: Day, given: Given, found: QuantizedModels) -> None:
+    name = given.settings.models.backbone
+    try:
+        head = challenger_head(day)
+        backbone = load_adapter("backbone", name, given.settings)
+        asked = extract(given.judge, backbone, get_preprocessor(head.preprocessing))
+    except StreetVisionError as error:
+        found.left_out.update({name: str(error), "head": "judged on features of the backbone, and there are none"})
+        return
+    stage_1 = _tokens if isinstance(backbone, TokenBackbone) else _lite2
+    found.ask(name, lambda: stage_1(head, backbone, asked, given))
+    found.ask("head", lambda: _head(head, _calibrate_rows(day, len(given.calibrate)), asked, given))
+
+
+def _lite2(head: Head, backbone: Any, asked: Rows, given: Given) -> tuple[CompressionReport, Parity]:
+    cache = given.folder.parent
+    views = get_preprocessor(head.preprocessing).views(given.judge[0].pixels)[:COMPARED_VIEWS]
+    report = compress_backbone(
+        head, given.calibrate, given.judge, given.y, cache,
+        asked=asked, threads=given.settings.models.threads, rounds=given.rounds,
+    )  # fmt: skip
+    return report, lite2_parity(cached_lite2(cache), views, given.folder)
+
+
+def _tokens(head: Head, backbone: TokenBackbone, asked: Rows, given: Given) -> tuple[CompressionReport, Parity]:
+    path = given.folder / f"{Path(backbone.name).name}.onnx"
+    made = export_tokens(backbone, get_preprocessor(head.preprocessing).view_size, path)
+    report = compress_tokens(
+        head, backbone, path, given.calibrate, given.judge, given.y, given.folder,
+        threads=given.settings.models.threads, rounds=given.rounds,
+    )  # fmt: skip
+    return report, export_parity(backbone.name, "torch", made, "features of two views")
+
+
+def _head(head: Head, known: Rows, asked: Rows, given: Given) -> tuple[CompressionReport, Parity]:
+    made = export_head(head, given.folder / "head.onnx")
+    report = compress_head(made.path, known, asked, given.y, given.folder, rounds=given.rounds)
+    return report, export_parity("head", "the head in numpy, as served", made, "16 drawn rows")
+
+
+def _calibrate_rows(day: Day, n: int) -> Rows:
+    """Stored features of the first n held-out CALIBRATE rows: those of `calibrate_frames`, as far as the set goes."""
+    table = heldout_table(day)
+    rows = [i for i, split in enumerate(table.splits or ()) if split is Split.CALIBRATE][:n]
+    return table.select(rows).features
+
+
+def _on_the_cpu(settings: Settings) -> Settings:
+    models = settings.models.model_copy(update={"device": "cpu", "precision": "fp32"})
+    return settings.model_copy(update={"models": models})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import cv2
 import numpy as np
@@ -69,16 +69,23 @@ class DenseDetector:
         threads: intra-op threads of the sessions.
         backbone: a loaded EfficientNet-Lite2 to share; None loads one.
         folder: where the weights lie.
+        copy: a compressed copy of the head, run in its place.
     """
 
     name = NAME
 
-    def __init__(self, threads: int = 2, backbone: MapMaker | None = None, folder: Path = WEIGHTS_FOLDER) -> None:
+    def __init__(
+        self,
+        threads: int = 2,
+        backbone: MapMaker | None = None,
+        folder: Path = WEIGHTS_FOLDER,
+        copy: Path | None = None,
+    ) -> None:
         card = read_card(NAME, folder)
         self.version = str(card["version"])
         self._shortest, self._longest = int(card["input"]["shortest"]), int(card["input"]["longest"])
         self._threads = threads
-        self._head = Session(read_weights(f"{NAME}.onnx", folder), NAME, threads)
+        self._head = Session(copy or read_weights(f"{NAME}.onnx", folder), NAME, threads)
         self._backbone: MapMaker = backbone if backbone is not None else load_backbone("efficientnet-lite2", threads)
 
     def detect(self, frames: Sequence[Frame]) -> list[tuple[Box, ...]]:
@@ -92,13 +99,26 @@ class DenseDetector:
         """
         return each(self._detect, [frame.pixels for frame in frames], self._threads)
 
-    def _detect(self, pixels: Pixels) -> tuple[Box, ...]:
+    def planes(self, frame: Frame) -> dict[str, npt.NDArray[np.float32]]:
+        """The head's input for a frame: the backbone's maps by the names the head gives them."""
+        return self._maps(frame.pixels)[0]
+
+    def run(self, planes: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
+        """The head alone: scores float32 [1, C, h, w] and sides float32 [1, 4, h, w]."""
+        return self._head.run(None, planes)
+
+    def _maps(self, pixels: Pixels) -> tuple[dict[str, npt.NDArray[np.float32]], tuple[int, int]]:
         height, width = pixels.shape[:2]
         fitted = fit_size(width, height, self._shortest, self._longest)
         shrinks = fitted[0] * fitted[1] < width * height
         image = cv2.resize(pixels, fitted, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         maps = self._backbone.maps(np.ascontiguousarray(image, np.uint8)[None], STRIDES)
-        scores, sides = self._head.run(None, {f"map{stride}": maps[stride] for stride in STRIDES})
+        return {f"map{stride}": maps[stride] for stride in STRIDES}, fitted
+
+    def _detect(self, pixels: Pixels) -> tuple[Box, ...]:
+        height, width = pixels.shape[:2]
+        maps, fitted = self._maps(pixels)
+        scores, sides = self.run(maps)
         corners, candidates = decode_dense(scores[0], sides[0], MIN_SCORE)
         back = np.array([width / fitted[0], height / fitted[1]] * 2, np.float32)
         return select_boxes(corners * back, candidates, width, height)

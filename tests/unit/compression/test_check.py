@@ -174,4 +174,4 @@ def test_compress__real_inference(fp32: Path, tmp_path: Path, frames: Frames) ->
     )
     assert report.fp32_mcc == 1.0
     assert {c.method for c in report.candidates} == {"static", "dynamic"}
-    assert all(c.timing and c.mcc is not None for c in report.candidates)
+    assert all(c.timing and c.speed and (c.mcc is not None or not c.speed.faster) for c in report.candidates)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from streetvision_core.compression.backbone import OnnxTokens, compress_backbone, compress_head, compress_tokens
+from streetvision_core.compression.backbone import (
+    OnnxTokens,
+    compress_backbone,
+    compress_head,
+    compress_tokens,
+    export_tokens,
+)
+from streetvision_core.compression.export import export_head
 from streetvision_core.errors import ModelError
 from streetvision_core.images.preprocess import get_preprocessor
 from streetvision_core.models.dinov3 import TokenBackbone, open_timm, open_transformers
@@ -62,17 +69,20 @@ def test_compress_tokens__export_is_equal_and_int8_faster_and_the_same_or_refuse
     zero, one = np.zeros(backbone.dim, np.float32), np.ones(backbone.dim, np.float32)
     head = Head(zero, one, (weights,), (np.array([bias], np.float32),), backbone.name, "letterbox-224/1")
     y = (head.predict_logit(rows) > 0).astype(int)
-    report = compress_tokens(head, backbone, _frames(6, 2), judge, y, tmp_path / "out", threads=1, rounds=10)
-    assert extract(judge, OnnxTokens(backbone, tmp_path / "out" / "dinov3.onnx", 1), preprocessor) == pytest.approx(
+    source = export_tokens(backbone, preprocessor.view_size, tmp_path / "out" / "dinov3.onnx").path
+    report = compress_tokens(head, backbone, source, _frames(6, 2), judge, y, tmp_path / "out", threads=1, rounds=10)
+    assert extract(judge, OnnxTokens(backbone, source, 1), preprocessor) == pytest.approx(
         rows, abs=1e-3 * float(np.abs(rows).max())
     )
     assert report.fp32_mcc == 1
     (copy,) = report.candidates
-    assert copy.model is not None and copy.speed is not None and copy.mcc is not None, copy.reason
-    assert copy.accepted == (copy.speed.faster and abs(copy.mcc - 1) <= 0.002 + 1e-9)
+    assert copy.model is not None and copy.speed is not None, copy.reason
+    judged = copy.mcc is not None  # one that is clearly slower is not
+    assert judged or not copy.speed.faster
+    assert copy.accepted == (copy.speed.faster and judged and abs(copy.mcc - 1) <= 0.002 + 1e-9)
     assert report.kept == ("int8-static" if copy.accepted else "fp32")
     with pytest.raises(ModelError, match="a head of 'efficientnet-lite2'"):
-        compress_tokens(_head(), backbone, [], [], [], tmp_path)
+        compress_tokens(_head(), backbone, source, [], [], [], tmp_path)
 
 
 def test_compress_head__is_judged_like_every_copy(tmp_path: Path) -> None:
@@ -83,8 +93,11 @@ def test_compress_head__is_judged_like_every_copy(tmp_path: Path) -> None:
     layers = tuple(rng.normal(size=s).astype(np.float32) for s in shapes)
     head = Head(zero, one, layers, tuple(np.zeros(s[1], np.float32) for s in shapes), "b", "letterbox-224/1")
     y = (head.predict_logit(rows) > 0).astype(int)
-    report = compress_head(head, rows[:64], rows[64:], y[64:], tmp_path, rounds=10)
+    source = export_head(head, tmp_path / "head.onnx").path
+    report = compress_head(source, rows[:64], rows[64:], y[64:], tmp_path, rounds=10)
     (copy,) = report.candidates
     assert report.fp32_mcc == 1 and report.rows == 136
-    assert copy.model is not None and copy.timing is not None and copy.speed is not None and copy.mcc is not None
-    assert copy.accepted == (copy.speed.faster and copy.mcc >= 0.998)
+    assert copy.model is not None and copy.timing is not None and copy.speed is not None
+    judged = copy.mcc is not None
+    assert judged or not copy.speed.faster
+    assert copy.accepted == (copy.speed.faster and judged and copy.mcc >= 0.998)
