@@ -9,15 +9,13 @@ from typing import Final
 
 import numpy as np
 
+from streetvision_core.data.table import era_weight
 from streetvision_core.images.challenge import sample
 from streetvision_core.images.decode import decode_image, encode_jpeg
 from streetvision_core.types import Era, Frame
 
 VARIANTS: Final[Mapping[Era, int]] = {"native": 1, "crop-224": 2, "letterbox-224": 2}
 """Rows per photo and era."""
-OLD_ERA_WEIGHT: Final = 0.05
-"""Training weight of a challenge image against its photo. Blurred and rotated, it shows the camera better than the
-devices; with greater weights photos are judged worse, and challenge images no better (docs/log.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Variant:
     @property
     def weight(self) -> float:
         """Its training weight."""
-        return 1.0 if self.era == "native" else OLD_ERA_WEIGHT
+        return era_weight(self.era)
 
 
 def variants(photo: Frame, name: str, counts: Mapping[Era, int] = VARIANTS) -> Iterator[Variant]:

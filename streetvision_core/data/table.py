@@ -25,9 +25,17 @@ from streetvision_core.storage import atomic_write_bytes
 from streetvision_core.types import ERAS, Era, FloatArray, Split
 
 UNKNOWN_LABEL: Final = -1
+OLD_ERA_WEIGHT: Final = 0.05
+"""Training weight of a challenge image against a whole picture. Blurred and rotated, it shows the camera better than
+the devices; with greater weights photos are judged worse, and challenge images no better (docs/log.md)."""
 _FORMAT: Final = "feature-table/1"
 _TEXT_COLUMNS: Final = ("ids", "groups", "origins", "eras")
 _NUMBER_COLUMNS: Final = ("labels", "levels", "evidence", "weights")
+
+
+def era_weight(era: Era) -> float:
+    """Training weight of a row of this era."""
+    return 1.0 if era == "native" else OLD_ERA_WEIGHT
 
 
 @dataclass(frozen=True, slots=True, eq=False)

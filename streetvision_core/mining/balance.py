@@ -1,8 +1,8 @@
 """What of the stream goes into the next training set, so that it teaches without drowning the base data.
 
 Frames the champion got wrong (hard negatives and missed road work) count more and come first; no day and no group gives
-more than its cap; and all of the stream together carries at most a share of the training weight, however many days
-there are.
+more than its cap; challenge images weigh as little as they do in the starter pack; and all of the stream together
+carries at most a share of the training weight, however many days there are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.data.table import FeatureTable
+from streetvision_core.data.table import FeatureTable, era_weight
 from streetvision_core.settings import BalanceSettings
 from streetvision_core.types import Split
 
@@ -70,7 +70,7 @@ def balance_stream(base: FeatureTable, days: Sequence[FeatureTable], settings: B
     if not kept:
         return Balanced(None, capped, 0.0)
     stream = FeatureTable.concat(kept[::-1])
-    weights = stream.weights.astype(np.float64)
+    weights = stream.weights * np.array([era_weight(era) for era in stream.eras], np.float64)
     for split in (Split.TRAIN, Split.SELECT):
         mine, theirs = stream.in_split(split), base.in_split(split)
         ours, others = float(weights[mine].sum()), _photo_weight(base, theirs)

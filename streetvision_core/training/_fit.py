@@ -109,6 +109,32 @@ def fit_specs(
     return Fit(tuple(parts), axes, len(specs))
 
 
+def mean_layers(fits: Sequence[HeadLayers]) -> HeadLayers:
+    """The layers of the head whose logit is the mean of several heads' logits.
+
+    Linear heads are averaged; the hidden units of MLPs stand side by side, and their last layers share the answer.
+
+    Args:
+        fits: layers of heads of one shape, at least one.
+
+    Example:
+        >>> one, other = (((np.full((2, 1), w),), (np.zeros(1),)) for w in (1.0, 3.0))
+        >>> mean_layers([one, other])[0][0].ravel().tolist()
+        [2.0, 2.0]
+    """
+    weights, biases = zip(*fits, strict=True)
+    first, *rest = ([layers[i] for layers in weights] for i in range(len(weights[0])))
+    bias, *bias_rest = ([layers[i] for layers in biases] for i in range(len(biases[0])))
+    if not rest:
+        return (_mean(first),), (_mean(bias),)
+    last = np.concatenate(rest[0]) / np.float32(len(fits))
+    return (np.concatenate(first, axis=1), last), (np.concatenate(bias), _mean(bias_rest[0]))
+
+
+def _mean(arrays: Sequence[Array32]) -> Array32:
+    return np.asarray(np.mean(arrays, axis=0), np.float32)
+
+
 def _ticker(progress: Callable[[int, int], None] | None, done: int, parts: int) -> Callable[[float], None]:
     """Turns the share of one part that is done into per cent of all parts."""
 

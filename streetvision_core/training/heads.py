@@ -16,7 +16,7 @@ from streetvision_core.errors import DataError
 from streetvision_core.models.head import Head
 from streetvision_core.settings import TrainingSettings
 from streetvision_core.training import selection
-from streetvision_core.training._fit import Fit, fit_specs
+from streetvision_core.training._fit import Fit, fit_specs, mean_layers
 from streetvision_core.training._space import Standardiser
 from streetvision_core.training.folds import group_folds
 from streetvision_core.training.spec import Candidate, CandidateSpec, default_specs
@@ -28,6 +28,10 @@ Progress = Callable[[int, int], None]
 """Called with units done and units in all."""
 
 _FOLDS: Final = 4
+FITS: Final = 5
+"""Fits of the chosen recipe, with other seeds, whose mean answers: one alone is right on a few photos more or fewer by
+luck (decision 26)."""
+_SEED_STEP: Final = 1000
 _SPEC_NOTE: Final = "candidate"
 
 
@@ -119,12 +123,17 @@ def _refit(table: FeatureTable, spec: CandidateSpec, settings: TrainingSettings,
     """The chosen recipe on TRAIN and SELECT: once it has chosen, SELECT is worth more as training rows."""
     rows = table.select(np.flatnonzero(_teaches(table)))
     space = Standardiser.fit(rows.features, photo_weights(rows.ids, rows.weights))
-    weights = row_weights(rows, spec.balance, settings.real_share)[:, None]
-    weight_layers, biases = fit_specs(space(rows.features), rows.labels, weights, [spec], settings.epochs, seed).layers(
-        0
-    )
+    x, weights = space(rows.features), row_weights(rows, spec.balance, settings.real_share)[:, None]
+    fits = [fit_specs(x, rows.labels, weights, [spec], settings.epochs, s).layers(0) for s in _seeds(spec, seed)]
+    weight_layers, biases = mean_layers(fits)
     notes = {_SPEC_NOTE: spec.to_dict(), "train_rows": len(rows), "seed": seed, "epochs": settings.epochs}
+    notes["fits"] = len(fits)
     return Head(space.mean, space.scale, weight_layers, biases, table.backbone, table.preprocessing, notes)
+
+
+def _seeds(spec: CandidateSpec, seed: int) -> list[int]:
+    """Seeds of the fits of one recipe; scikit-learn's has nothing random in it."""
+    return [seed] if spec.kind == "baseline" else [seed + _SEED_STEP * k for k in range(FITS)]
 
 
 def honest_logits(
@@ -134,7 +143,7 @@ def honest_logits(
 
     A head separates the rows it was fitted on far better than new ones; whoever learns how much to trust it next to
     other evidence must see how it does on rows it has not seen. The head's recipe is trained again on group folds of
-    both, all folds in one pass.
+    both, as often and with the same seeds as the head.
 
     Args:
         table: features with splits.
@@ -149,22 +158,31 @@ def honest_logits(
     head.check(table.backbone, table.preprocessing)
     logits, honest = head.predict_logit(table.features), ~(table.in_split(Split.TRAIN) | table.in_split(Split.SELECT))
     rows = np.flatnonzero(_teaches(table))
-    train = table.select(rows)
-    spec = _spec_of(head)
-    weights = row_weights(train, spec.balance, settings.real_share)
-    fold = group_folds(
-        train.groups, [f"{y}/{o}" for y, o in zip(train.labels, train.origins, strict=True)], _FOLDS, seed
-    )
-    used = [f for f in range(_FOLDS) if (fold == f).any() and _both_classes(train.labels[fold != f])]
-    if not used:
-        return logits, honest
-    masks = np.stack([_hidden(weights, fold == f) for f in used], axis=1)
+    train, spec = table.select(rows), _spec_of(head)
     x = Standardiser(head.mean, head.scale)(train.features)
+    answers = [_out_of_fold(x, train, spec, settings, s) for s in _seeds(spec, seed)]
+    known = ~np.isnan(answers).any(axis=0)
+    logits[rows[known]] = np.mean(answers, axis=0)[known]
+    honest[rows[known]] = True
+    return logits, honest
+
+
+def _out_of_fold(
+    x: npt.NDArray[np.float32], train: FeatureTable, spec: CandidateSpec, settings: TrainingSettings, seed: int
+) -> npt.NDArray[np.float64]:
+    """Logits [N] by heads that have not seen the row's group; NaN where a class has too few groups for folds."""
+    weights = row_weights(train, spec.balance, settings.real_share)
+    strata = [f"{y}/{o}" for y, o in zip(train.labels, train.origins, strict=True)]
+    fold = group_folds(train.groups, strata, _FOLDS, seed)
+    used = [f for f in range(_FOLDS) if (fold == f).any() and _both_classes(train.labels[fold != f])]
+    logits = np.full(len(train), np.nan)
+    if not used:
+        return logits
+    masks = np.stack([_hidden(weights, fold == f) for f in used], axis=1)
     out = fit_specs(x, train.labels, masks, [spec] * len(used), settings.epochs, seed).logits(x)
     for column, f in enumerate(used):
-        logits[rows[fold == f]] = out[fold == f, column]
-        honest[rows[fold == f]] = True
-    return logits, honest
+        logits[fold == f] = out[fold == f, column]
+    return logits
 
 
 def usable(table: FeatureTable, split: Split) -> FeatureTable:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from streetvision_core.data._attribution import SOURCES
-from streetvision_core.data._variants import OLD_ERA_WEIGHT, VARIANTS, variants
+from streetvision_core.data._variants import VARIANTS, variants
 from streetvision_core.data.build_starter import main, usable
 from streetvision_core.data.sources import read_labels
 from streetvision_core.data.starter import load_starter
+from streetvision_core.data.table import OLD_ERA_WEIGHT
 from streetvision_core.errors import DataError, ManifestError
 from streetvision_core.types import Frame, Split
 

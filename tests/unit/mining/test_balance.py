@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from streetvision_core.data.table import FeatureTable
+from streetvision_core.data.table import OLD_ERA_WEIGHT, FeatureTable
 from streetvision_core.mining.balance import balance_stream, hard_weights
 from streetvision_core.settings import BalanceSettings
 from streetvision_core.types import Split
@@ -36,6 +38,12 @@ def test_balance_stream__a_little_stream_keeps_its_full_weight():
     balanced = balance_stream(BASE, [table(2, ["a", "b"])], BalanceSettings(stream_share=0.5))
     assert balanced.table.weights.tolist() == [1, 1]
     assert balanced.share == pytest.approx(2 / 12)
+
+
+def test_balance_stream__challenge_images_weigh_little():
+    day = replace(table(3, ["a", "b", "c"], weights=[2, 2, 1]), eras=("native", "crop-224", "letterbox-224"))
+    balanced = balance_stream(BASE, [day], BalanceSettings(stream_share=0.5))
+    assert balanced.table.weights.tolist() == pytest.approx([2, 2 * OLD_ERA_WEIGHT, OLD_ERA_WEIGHT])
 
 
 def test_balance_stream__caps_keep_hard_rows_and_both_labels():
