@@ -7,8 +7,11 @@ from sklearn.linear_model import LogisticRegression
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError
 from streetvision_core.models.head import Head
-from streetvision_core.training.heads import honest_logits, progress_bar, train_heads, usable
+from streetvision_core.training._fit import fit_specs
+from streetvision_core.training._space import Standardiser
+from streetvision_core.training.heads import FITS, honest_logits, progress_bar, train_heads, usable
 from streetvision_core.training.spec import BASELINE_C, CandidateSpec, default_specs
+from streetvision_core.training.weights import row_weights
 from streetvision_core.types import Split
 from tests.unit.training.learnable import SETTINGS, learnable_table
 
@@ -38,6 +41,34 @@ def test_train_heads__to_dict_is_json():
 def test_train_heads__same_seed_same_head():
     heads = [train_heads(learnable_table(n=120), SETTINGS, seed=3).head for _ in range(2)]
     assert all(np.array_equal(a, b) for a, b in zip(heads[0].weights, heads[1].weights, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["baseline", "linear", "mlp"])
+def test_train_heads__answers_the_mean_of_its_fits(kind):
+    table = learnable_table(n=120)
+    spec = next(s for s in default_specs(SETTINGS) if s.kind == kind)
+    head = train_heads(table, SETTINGS, 0, specs=[spec]).head
+    rows = table.select(fitted_rows(table))
+    space = Standardiser(head.mean, head.scale)
+    weights = row_weights(rows, spec.balance)[:, None]
+    fits = [
+        fit_specs(space(rows.features), rows.labels, weights, [spec], SETTINGS.epochs, seed).logits(
+            space(table.features)
+        )
+        for seed in ([0] if kind == "baseline" else range(0, 1000 * FITS, 1000))
+    ]
+    assert head.notes["fits"] == len(fits)
+    assert np.allclose(head.predict_logit(table.features), np.mean(fits, axis=0)[:, 0], atol=1e-3)
+
+
+def test_train_heads__hangs_less_on_its_seed_than_one_fit():
+    table = learnable_table(n=240)
+    spec = CandidateSpec("mlp", "cross-entropy", 0.01, 0.01, 8)
+    rows = table.select(fitted_rows(table))
+    x, weights = Standardiser.fit(rows.features, rows.weights)(rows.features), row_weights(rows, "class")[:, None]
+    one = [fit_specs(x, rows.labels, weights, [spec], SETTINGS.epochs, seed).logits(x)[:, 0] for seed in range(4)]
+    mean = [train_heads(table, SETTINGS, seed, specs=[spec]).head.predict_logit(rows.features) for seed in range(4)]
+    assert np.std(mean, axis=0).mean() < 0.7 * np.std(one, axis=0).mean()
 
 
 def test_train_heads__head_round_trips(tmp_path):
