@@ -127,7 +127,7 @@ def mean_layers(fits: Sequence[HeadLayers]) -> HeadLayers:
     bias, *bias_rest = ([layers[i] for layers in biases] for i in range(len(biases[0])))
     if not rest:
         return (_mean(first),), (_mean(bias),)
-    last = np.concatenate(rest[0]) / np.float32(len(fits))
+    last = np.asarray(np.concatenate(rest[0]) / len(fits), np.float32)
     return (np.concatenate(first, axis=1), last), (np.concatenate(bias), _mean(bias_rest[0]))
 
 
