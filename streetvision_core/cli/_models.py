@@ -121,8 +121,8 @@ def verify_models(
     "check-copy", epilog="Example:  streetvision models check-copy zai-org/GLM-4.6V-Flash glm-w4a16 frames/"
 )
 def check_copy(
-    source: Annotated[str, typer.Argument(help="Id of the model in 16 bit.")],
-    copy: Annotated[str, typer.Argument(help="Name of its 4-bit copy's folder among the models.")],
+    source: Annotated[str, typer.Argument(help="Id of the model in 16 or 32 bit.")],
+    copy: Annotated[str, typer.Argument(help="Name of the folder of its copy in 4 or 16 bit among the models.")],
     judge: Annotated[Path, typer.Argument(help="Folder with the subfolders `roadwork` and `none`; not calibrated on.")],
     within_ms: Annotated[
         float | None, typer.Option("--within-ms", help="Slower than the original is allowed, up to this.")
@@ -131,7 +131,7 @@ def check_copy(
     profile: Profile = "",
     as_json: Json = False,
 ) -> None:
-    """Whether a 4-bit copy answers as its original and fast enough; only then can a profile load it.
+    """Whether a copy in 4 or 16 bit answers as its original and fast enough; only then can a profile load it.
 
     Both are held in memory at once.
     """

@@ -1,4 +1,4 @@
-"""Whether a 4-bit image-text model may serve in place of the checkpoint it was made from.
+"""Whether a 4-bit (or 16-bit) copy of an image-text model may serve in place of the checkpoint it was made from.
 
 Example:
     >>> report = check_four_bit(models / "GLM-4.6V-Flash", models / "GLM-4.6V-Flash-w4a16", frames, y)  # doctest: +SKIP
@@ -32,6 +32,7 @@ from streetvision_core.storage import file_sha256
 from streetvision_core.types import Frame
 
 ORIGINAL: Final = "original"
+_HALVES: Final = {"bfloat16": "bf16", "float16": "fp16"}
 Open = Callable[[Path], Vlm]
 
 
@@ -51,8 +52,8 @@ def check_four_bit(
     so that a refused copy cannot be served. Both models are held at once.
 
     Args:
-        source: folder of the 16-bit checkpoint.
-        copy: folder of the copy, e.g. made by `compression.awq`.
+        source: folder of the checkpoint in 16 or 32 bit.
+        copy: folder of the copy, e.g. made by `compression.awq`; smaller than the source.
         judge: frames to compare decisions on, none of them calibrated on; those without an answer of the source are
             left out.
         y: labels of `judge`.
@@ -61,9 +62,17 @@ def check_four_bit(
         within_seconds: see `check_copies`: a copy made to fit a card need not be faster.
 
     Raises:
-        ModelError: the copy is not stored in 4 bit, or the source does not load or answers nothing.
+        ModelError: the copy is not stored in 4 or 16 bit or is not smaller, or the source does not load or answers
+            nothing.
     """
     method = scheme_of(copy)
+    small, large = stored_bytes(copy), stored_bytes(source)
+    if small >= large:
+        raise ModelError(
+            got=f"{copy.name} with {small:,} bytes of weights, {source.name} with {large:,}",
+            allowed="a copy with fewer",
+            action="name the original first, then its copy",
+        )
     (copy / MANIFEST).unlink(missing_ok=True)
     opened = cache(open_vlm or _in_process)
     said = _p_yes(opened(source), judge)
@@ -92,13 +101,14 @@ def check_four_bit(
 
 
 def scheme_of(folder: Path) -> str:
-    """How a checkpoint's layers are stored: `w4a16` (compressed-tensors) or `awq` (AutoAWQ).
+    """How a copy's layers are stored: `w4a16` (compressed-tensors), `awq` (AutoAWQ), or plain `bf16` or `fp16`.
 
     Raises:
-        ModelError: no readable config, or not in 4 bit.
+        ModelError: no readable config, or stored otherwise.
     """
     try:
-        noted = json.loads((folder / "config.json").read_text()).get("quantization_config") or {}
+        config = json.loads((folder / "config.json").read_text())
+        noted = config.get("quantization_config") or {}
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder} without a readable config.json", "a checkpoint's folder", "name one") from error
     groups = noted.get("config_groups") or {}
@@ -106,9 +116,11 @@ def scheme_of(folder: Path) -> str:
         return "w4a16"
     if noted.get("quant_method") == "awq" and noted.get("bits") == 4:
         return "awq"
+    if not noted and (plain := _HALVES.get(str(config.get("dtype") or config.get("torch_dtype")))):
+        return plain
     raise ModelError(
         got=f"{folder.name}, stored as {noted.get('quant_method') or 'plain weights'}",
-        allowed="a checkpoint in 4 bit, of compressed-tensors or AutoAWQ",
+        allowed="a checkpoint in 4 bit, of compressed-tensors or AutoAWQ, or in 16 bit",
         action="make one: python -m streetvision_core.compression.awq MODEL OUT --images FOLDER",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from functools import partial
 from itertools import count
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import save_file
+from safetensors.torch import load_file
+from safetensors.torch import save_file as torch_save
 from typer.testing import CliRunner
 
 from streetvision_core.cli._app import app
@@ -48,7 +52,7 @@ class Scripted:
 def checkpoint(folder: Path, quantization: dict | None = None) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "glm4v", "quantization_config": quantization}))
-    save_file({"weight": np.zeros(4, np.float32)}, folder / "model.safetensors")
+    save_file({"weight": np.zeros(2 if quantization else 4, np.float32)}, folder / "model.safetensors")
     return folder
 
 
@@ -131,24 +135,114 @@ def test_check_copy__on_the_command_line(tmp_path, monkeypatch, arguments, code)
     assert (small / "manifest.json").is_file() == (code == 0)
 
 
-@pytest.mark.skipif(not QUANTIZE.is_file(), reason=f"no {QUANTIZE}: run envs/make.sh quantize")
-def test_llm_compressor__its_copy_loads_and_answers_as_the_original(tmp_path):
-    pytest.importorskip("compressed_tensors", reason="the extra gpu")
-    source = tiny_checkpoints.glm(tmp_path / "glm", width=256)
+def answers_of(folder, pictures):
+    """log P(yes) / P(no) of each picture."""
+    vlm = LocalVlm(folder.name, folder, Residency(lambda: 10**12))
+    judged = vlm.answer_each([Frame.from_pixels(pixels, str(i)) for i, pixels in enumerate(pictures)])
+    return np.array([np.log(a.p_yes / (1 - a.p_yes)) for a in judged])
+
+
+def lean(folder, pictures):
+    """Makes a tiny GLM say yes to half of the pictures and no to the others."""
+    weights, (no,) = load_file(folder / "model.safetensors"), word_rows(folder, "no")
+    weights["lm_head.weight"][no] *= 1 + np.median(answers_of(folder, pictures)) / 12  # of the 12 that the row gives
+    save_weights(weights, folder)
+
+
+def word_rows(folder, *words):
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    return [vocabulary[word] for word in words]
+
+
+def save_weights(weights, folder, **config):
+    torch_save(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    written = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**written, **config}))
+
+
+def pair_of(root, width):
+    """A random GLM-4V in 32 bit, and a folder of frames sorted by what it says of them; their pictures, and others."""
+    source = tiny_checkpoints.glm(root / "glm", width=width)
     rng = np.random.default_rng(0)
+    drawn = [rng.integers(0, 256, (6, 8, 3), np.uint8).repeat(16, 0).repeat(16, 1) for _ in range(24)]
+    order = np.argsort(answers_of(source, drawn))
+    pictures = [drawn[i] for i in (*order[:4], *order[-4:])]  # what lies between turns with the rounding
+    lean(source, pictures)
+    for label in ("roadwork", "none"):
+        (root / "frames" / label).mkdir(parents=True)
+    for i, (pixels, odds) in enumerate(zip(pictures, answers_of(source, pictures), strict=True)):
+        Image.fromarray(pixels).save(root / "frames" / ("roadwork" if odds > 0 else "none") / f"{i}.png")
+    record("glm", source)
+    return pictures, [drawn[i] for i in order[4:-4]]
+
+
+@pytest.fixture(scope="module")
+def saved_pair(tmp_path_factory):
+    """The folder of a GLM of width 64 and its frames."""
+    root = tmp_path_factory.mktemp("pair")
+    pair_of(root, 64)
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("damage", "words", "code", "why"),
+    [
+        ((), ("--within-ms", "60000"), 0, "bf16 may be served: accepted"),
+        ((("yes", "no"), ("Yes", "No")), ("--within-ms", "60000"), 1, "MCC changes by 2.0000"),
+        (None, (), 1, "bf16 refused: "),
+    ],
+)
+def test_check_copy__of_two_saved_checkpoints(saved_pair, tmp_path, monkeypatch, damage, words, code, why):
+    """Real checkpoints, loaded by the real loader: one rounded to 16 bit, one that says no for yes, one cut short."""
+    (tmp_path / "glm").symlink_to(saved_pair / "glm")
+    small = shutil.copytree(saved_pair / "glm", tmp_path / "glm-bf16")
+    weights = {name: a.to(torch.bfloat16) for name, a in load_file(small / "model.safetensors").items()}
+    for pair in damage or ():
+        a, b = word_rows(small, *pair)
+        weights["lm_head.weight"][[a, b]] = weights["lm_head.weight"][[b, a]].clone()
+    save_weights(weights, small, dtype="bfloat16")
+    if damage is None:
+        file = small / "model.safetensors"
+        file.write_bytes(file.read_bytes()[:-100])
+    monkeypatch.setenv("SV_MODELS__FOLDER", str(tmp_path))
+    monkeypatch.setenv("SV_MODELS__DEVICE", "cpu")
+    command = ["models", "check-copy", "glm", small.name, str(saved_pair / "frames"), "--rounds", "2", "--json", *words]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == code, done.output
+    assert why in " ".join(done.output.split())
+    assert (small / "manifest.json").is_file() == (code == 0)
+    if code == 0:
+        assert verify_folder(small.name, small).bytes < 0.6 * verify_folder("glm", saved_pair / "glm").bytes
+
+
+def test_check_four_bit__a_copy_that_is_no_smaller_is_refused_before_anything_is_loaded(tmp_path):
+    source, small = checkpoint(tmp_path / "glm"), checkpoint(tmp_path / "glm-w4a16", FOUR_BIT)
+    with pytest.raises(ModelError, match="name the original first"):
+        check_four_bit(small, shutil.copytree(small, tmp_path / "other"), frames(2), [0, 1])
+    with pytest.raises(ModelError, match="in 4 bit"):
+        check_four_bit(small, source, frames(2), [0, 1])
+
+
+@pytest.mark.skipif(not QUANTIZE.is_file(), reason=f"no {QUANTIZE}: run envs/make.sh quantize")
+def test_llm_compressor__its_copy_answers_as_the_original_and_the_command_says_so(tmp_path, monkeypatch):
+    pytest.importorskip("compressed_tensors", reason="the extra gpu")
+    pictures, others = pair_of(tmp_path, 256)
     (tmp_path / "calibrate").mkdir()
-    pictures = [rng.integers(0, 256, (6, 8, 3), np.uint8).repeat(16, 0).repeat(16, 1) for _ in range(8)]
-    for i, pixels in enumerate(pictures[:4]):
+    for i, pixels in enumerate(others[:4]):
         Image.fromarray(pixels).save(tmp_path / "calibrate" / f"{i}.png")
-    small = tmp_path / "glm-w4a16"
+    source, small = tmp_path / "glm", tmp_path / "glm-w4a16"
     subprocess.run(
         [QUANTIZE, "-m", "streetvision_core.compression.awq", source, small, "--images", tmp_path / "calibrate"],
         check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
     )  # fmt: skip
     assert scheme_of(small) == "w4a16"
-    judge = [Frame.from_pixels(pixels, str(i)) for i, pixels in enumerate(pictures[4:])]
-    wanted, got = (
-        [answer.probability() for answer in LocalVlm(f.name, f, Residency(lambda: 10**12)).answer_each(judge)]
-        for f in (source, small)
-    )
-    assert 0 < np.abs(np.subtract(wanted, got)).max() < 0.05
+    wanted, got = (1 / (1 + np.exp(-answers_of(folder, pictures))) for folder in (source, small))
+    assert 0 < np.abs(wanted - got).max() < 0.05
+    monkeypatch.setenv("SV_MODELS__FOLDER", str(tmp_path))
+    monkeypatch.setenv("SV_MODELS__DEVICE", "cpu")
+    command = ["models", "check-copy", "glm", small.name, str(tmp_path / "frames"), "--within-ms", "60000"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "w4a16 may be served: accepted" in " ".join(done.output.split())
+    assert verify_folder(small.name, small).files
