@@ -16,12 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
-from unittest.mock import patch
 
 from streetvision_core.errors import MissingExtraError, ModelError, StreetVisionError
 from streetvision_core.models.vlm.prompts import QUESTION, message
@@ -110,15 +108,15 @@ def llm_compressor(folder: Path, out: Path, images: Sequence[Path]) -> None:
         AWQModifier(duo_scaling="both", mappings=[AWQMapping(smooth, list(read)) for smooth, read in layers]),
         QuantizationModifier(targets=["Linear"], scheme=SCHEME, ignore=list(KEPT)),
     ]
-    with _pinning_where_it_helps():
-        oneshot(
-            model=model,
-            processor=processor,
-            dataset=_questions(processor, images),
-            recipe=recipe,
-            num_calibration_samples=len(images),
-            data_collator=lambda batch: batch[0],
-        )
+    _pin_only_for_an_accelerator()
+    oneshot(
+        model=model,
+        processor=processor,
+        dataset=_questions(processor, images),
+        recipe=recipe,
+        num_calibration_samples=len(images),
+        data_collator=lambda batch: batch[0],
+    )
     model.save_pretrained(out, save_compressed=True)
     processor.save_pretrained(out)
 
@@ -187,17 +185,18 @@ def _questions(processor: Any, images: Sequence[Path]) -> Any:
     )
 
 
-@contextmanager
-def _pinning_where_it_helps() -> Iterator[None]:
-    """llm-compressor pins what its search keeps, for a GPU to fetch; torch cannot pin on a machine without one."""
+def _pin_only_for_an_accelerator() -> None:
+    """Lets llm-compressor's search run where there is no accelerator.
+
+    It pins the activations it keeps, so that a GPU fetches them faster; torch cannot pin without one ("Found no NVIDIA
+    driver on your system"), and llm-compressor 0.14 has no switch for it. The method is exchanged for the rest of the
+    process, which makes one copy and ends.
+    """
     import torch
     from llmcompressor.pipelines.cache import IntermediatesCache
 
-    if torch.accelerator.is_available():
-        yield
-        return
-    with patch.object(IntermediatesCache, "pin_memory", lambda *_: None):
-        yield
+    if not torch.accelerator.is_available():
+        IntermediatesCache.pin_memory = lambda *_: None
 
 
 def _wrong_environment(package: str, name: str) -> MissingExtraError:
