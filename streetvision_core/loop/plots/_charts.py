@@ -82,7 +82,7 @@ def compression(reports: Mapping[str, CompressionReport]) -> Any:
             timed = {name: timing.median_seconds * 1000 for name, timing in timings.items() if timing is not None}
             colours = [GREEN if name == report.kept else GREY for name in timed]
             axis.barh(list(timed), list(timed.values()), color=colours)
-            axis.set(title=model, xlabel="milliseconds an inference, median\n(green: kept)")
+            axis.set(title=model, xlabel="milliseconds an inference, median\n(green: kept, or passed)")
             axis.invert_yaxis()
     return figure
 

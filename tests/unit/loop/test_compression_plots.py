@@ -27,7 +27,7 @@ def test_compression_table__says_of_each_model_what_is_kept_and_why():
     assert list(table.milliseconds[:2]) == [20, 10]
     assert list(table.MB[:2]) == [1.0, 0.25]
     assert list(table.why) == [
-        "replaced", "accepted: …", "refused: an operator", "kept", "refused, …", "refused: an operator",
+        "a copy passed", "accepted: …", "refused: an operator", "kept", "refused, …", "refused: an operator",
     ]  # fmt: skip
 
 
