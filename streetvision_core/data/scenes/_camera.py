@@ -17,6 +17,8 @@ Array = npt.NDArray[np.float64]
 NEAR: Final = 0.4
 """Metres before the lens where polygons are cut."""
 
+_NO_CORNERS: Final = np.empty((0, 2))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
@@ -62,7 +64,10 @@ class Camera:
         return np.asarray(points[:, :2] * scale + self.center)
 
     def project_polygons(self, points: Array, counts: Sequence[int]) -> list[Array]:
-        """Many world polygons at once: `points` holds one after the other, `counts` how many corners each has."""
+        """Many world polygons at once: `points` holds one after the other, `counts` how many corners each has.
+
+        Those before the lens that lie beside the picture come back without corners.
+        """
         if not counts:
             return []
         seen = self.to_camera(points)
@@ -73,10 +78,14 @@ class Camera:
         lengths = np.array(counts, np.intp)
         stops = np.cumsum(lengths)
         starts = stops - lengths
-        whole = (np.minimum.reduceat(depth, starts) >= NEAR).tolist()
+        whole = np.minimum.reduceat(depth, starts) >= NEAR
+        low, high = np.minimum.reduceat(pixels, starts), np.maximum.reduceat(pixels, starts)
+        beside = whole & ((high < 0) | (low > (self.width, self.height))).any(axis=1)
         return [
-            pixels[start:stop] if fits else self.cut_and_project(seen[start:stop])
-            for start, stop, fits in zip(starts.tolist(), stops.tolist(), whole, strict=True)
+            _NO_CORNERS if aside else pixels[start:stop] if fits else self.cut_and_project(seen[start:stop])
+            for start, stop, fits, aside in zip(
+                starts.tolist(), stops.tolist(), whole.tolist(), beside.tolist(), strict=True
+            )
         ]
 
     def project_polygon(self, points: Array) -> Array:
@@ -87,15 +96,20 @@ class Camera:
         """Camera polygon [N, 3] as pixels [M, 2], cut at the near plane."""
         if seen[:, 2].min() < NEAR:
             seen = _cut_near(seen)
-        return self.to_pixels(seen) if len(seen) else np.empty((0, 2))
+        return self.to_pixels(seen) if len(seen) else _NO_CORNERS
 
-    def rays(self, columns: int, rows: int, first: int = 0) -> npt.NDArray[np.float32]:
-        """World directions [rows - first, columns, 3], camera z of 1, of a coarser grid of pixels over the picture."""
+    def ray_parts(
+        self, columns: int, rows: int, first: int = 0
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Parts [columns, 3] and [rows - first, 3] of the world directions, camera z of 1, of a coarser grid of pixels.
+
+        The direction of a pixel is the sum of its column's and its row's part.
+        """
         u = ((np.arange(columns) + 0.5) * self.width / columns - self.center[0]) / self.focal
         v = ((np.arange(first, rows) + 0.5) * self.height / rows - self.center[1]) / self.focal
         across = u[:, None] * self.rotation[0]
         along = v[:, None] * self.rotation[1] + self.rotation[2]
-        return np.asarray(across.astype(np.float32)[None] + along.astype(np.float32)[:, None])
+        return across.astype(np.float32), along.astype(np.float32)
 
     @property
     def horizon(self) -> float:

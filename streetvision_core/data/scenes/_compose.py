@@ -207,7 +207,7 @@ def _blend(
     shade = cast_shadows(camera, known.light, standing)
     base = np.clip(background * shade[:height, :width, None], 0, 255).astype(np.uint8)
     canvas = Canvas(np.ascontiguousarray(base.repeat(SUPER, axis=0).repeat(SUPER, axis=1)))
-    painted = paint_items(canvas, camera, known.light, placed)
+    painted = paint_items(canvas, camera, known.light, placed, mark=True)
     sightings = tuple(measure(canvas, camera, known.light, device) for device in painted)
     pixels = _match(base, canvas, known, rng)
     if rng.random() < 0.8:

@@ -89,7 +89,15 @@ class Light:
         normals = away / (meters + 1e-6) * 0.7 + self.to_sun * 0.3
         normals /= np.sqrt((normals * normals).sum(axis=1, keepdims=True))
         tints = self.shade(normals, positions, eye, retro)
-        return [self.as_paint(tint, far) for tint, far in zip(tints, meters[:, 0].tolist(), strict=True)]
+        return self.as_paints(tints, meters[:, 0])
+
+    def as_paints(self, tints: Array, meters: Array) -> list[Paint]:
+        """Paints of given factors [N, 3] at given distances [N]."""
+        red, green, blue = self.haze.tolist()
+        clears = np.exp(-self.density * meters).tolist()
+        return [
+            Paint((r, g, b), (red, green, blue), clear) for (r, g, b), clear in zip(tints.tolist(), clears, strict=True)
+        ]
 
     def as_paint(self, tint: Array, meters: float) -> Paint:
         """A paint of given factors at a given distance."""

@@ -26,8 +26,9 @@ EMIT: Final = 12
 DETAIL: Final = 13
 PLAIN: Final = 14
 RETRO: Final = 15
-"""Own light, size in metres if it is a detail on another face (else infinite), whether it is a quadrilateral of one
-colour, how strongly it throws headlights back."""
+CORNERS: Final = 16
+"""Own light, size in metres if it is a detail on another face (else infinite), whether it is of one colour, how
+strongly it throws headlights back, number of corners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,9 @@ class Mesh:
         faces: the polygons.
         low: lowest corner of its box.
         high: highest corner of its box.
-        table: what painting asks of every face [F, 16]; columns `MIDDLE` to `RETRO`.
+        table: what painting asks of every face [F, 17]; columns `MIDDLE` to `CORNERS`.
         rings: the first four corners of every face [F, 4].
+        corners: all corners of every face.
     """
 
     def __init__(self, vertices: Array, faces: tuple[Face, ...], parts: int) -> None:
@@ -161,14 +163,16 @@ class Mesh:
             (
                 face.emit,
                 np.ptp(vertices[list(face.corners)], axis=0).max() if face.owner != number else np.inf,
-                face.texture is None and len(face.corners) == 4,
+                face.texture is None,
                 face.retro,
+                len(face.corners),
             )
             for number, face in enumerate(faces)
         ]
         normals, colors = self._outer_normals(middles, part_middles), np.array([face.color for face in faces])
         self.table = np.hstack([middles, part_middles[part_of], normals, colors, np.array(flags, float)])
         self.rings = np.array([(*face.corners, face.corners[-1])[:4] for face in faces])
+        self.corners = [np.array(face.corners) for face in faces]
 
     def _outer_normals(self, middles: Array, part_middles: Array) -> Array:
         normals = np.zeros((len(self.faces), 3))

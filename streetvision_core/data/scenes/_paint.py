@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from streetvision_core.data.scenes._camera import NEAR, Array, Camera
 from streetvision_core.data.scenes._canvas import Canvas, fixed
 from streetvision_core.data.scenes._light import Light
 from streetvision_core.data.scenes._mesh import (
     COLOR,
+    CORNERS,
     DETAIL,
     EMIT,
     MIDDLE,
@@ -33,7 +35,12 @@ class Painter:
     """Paints shapes that stand at given places, one by one in any order."""
 
     def __init__(
-        self, shapes: Sequence[Shape], positions: Array, headings: Array, camera: Camera, light: Light
+        self,
+        shapes: Sequence[Shape],
+        positions: Array,
+        headings: Array,
+        camera: Camera,
+        light: Light,
     ) -> None:
         """Reckons everything but the pixels.
 
@@ -46,18 +53,24 @@ class Painter:
         """
         solid = [number for number, shape in enumerate(shapes) if isinstance(shape, Mesh)]
         flat = [number for number, shape in enumerate(shapes) if isinstance(shape, Billboard)]
-        self._place = {number: place for part in (solid, flat) for place, number in enumerate(part)}
         meshes = [shape for shape in shapes if isinstance(shape, Mesh)]
         boards = [shape for shape in shapes if isinstance(shape, Billboard)]
-        self._solids = _Solids(meshes, positions[solid], headings[solid], camera, light) if meshes else None
-        self._boards = _Boards(boards, positions[flat], camera, light) if boards else None
-        self._is_solid = set(solid)
+        solids = _Solids(meshes, positions[solid], headings[solid], camera, light) if meshes else None
+        sprites = _Boards(boards, positions[flat], camera, light) if boards else None
+        self._parts: dict[int, tuple[_Solids | _Boards, int]] = {}
+        for part, numbers in ((solids, solid), (sprites, flat)):
+            if part is not None:
+                self._parts |= {number: (part, place) for place, number in enumerate(numbers)}
+
+    def box(self, number: int) -> Sequence[float]:
+        """The canvas pixels x0, y0, x1, y1 that shape `number` keeps within."""
+        part, place = self._parts[number]
+        return part.boxes[place]
 
     def paint(self, canvas: Canvas, number: int, ident: int) -> None:
         """Paints shape `number`; its pixels get `ident`."""
-        painter = self._solids if number in self._is_solid else self._boards
-        if painter is not None:
-            painter.paint(canvas, self._place[number], ident)
+        part, place = self._parts[number]
+        part.paint(canvas, place, ident)
 
 
 class _Boards:
@@ -70,18 +83,25 @@ class _Boards:
         feet[:, 2] = np.maximum(feet[:, 2], NEAR)
         u, v = camera.to_pixels(feet).T
         half, height = (np.array([board.high[:2] for board in boards]) * (camera.focal / feet[:, 2:])).T
-        self._boxes = np.stack([u - half, v - height, u + half, v], axis=1).tolist()
+        self.boxes: list[list[float]] = np.stack([u - half, v - height, u + half, v], axis=1).tolist()
         self._paints = light.paints(positions, camera.position, np.array([board.retro for board in boards]))
 
     def paint(self, canvas: Canvas, place: int, ident: int) -> None:
         if self._before[place]:
-            canvas.sprite(self._textures[place], self._boxes[place], self._paints[place], ident)
+            canvas.sprite(self._textures[place], self.boxes[place], self._paints[place], ident)
 
 
 class _Solids:
     """Meshes in view: their visible faces in painting order, with colours and pixels."""
 
-    def __init__(self, meshes: list[Mesh], positions: Array, headings: Array, camera: Camera, light: Light) -> None:
+    def __init__(
+        self,
+        meshes: list[Mesh],
+        positions: Array,
+        headings: Array,
+        camera: Camera,
+        light: Light,
+    ) -> None:
         self._meshes, self._camera, self._light = meshes, camera, light
         self._positions = positions
         turns = np.cos(headings), np.sin(headings)
@@ -96,12 +116,15 @@ class _Solids:
         self._starts = np.cumsum(counts) - counts
         depth = seen[:, 2].copy()
         self._seen = seen
-        self._whole = (np.minimum.reduceat(depth, self._starts) >= NEAR).tolist()
+        self._whole = np.minimum.reduceat(depth, self._starts) >= NEAR
         self._before = np.maximum.reduceat(depth, self._starts) >= NEAR
         cut = seen.copy()
         cut[:, 2] = np.maximum(depth, NEAR)
         self._pixels = self._camera.to_pixels(cut)
         self._points = fixed(self._pixels)
+        low, high = (reach.reduceat(self._pixels, self._starts) for reach in (np.minimum, np.maximum))
+        everywhere = (0.0, 0.0, float(self._camera.width), float(self._camera.height))
+        self.boxes: list[list[float]] = np.where(self._whole[:, None], np.hstack([low, high]), everywhere).tolist()
 
     def _choose(self, turns: tuple[Array, Array]) -> None:
         camera, light = self._camera, self._light
@@ -112,9 +135,9 @@ class _Solids:
         away = camera.position - self._positions
         eyes = _turned(away, cos, -sin)
         meters = np.sqrt((away * away).sum(axis=1))
-        shown = ((eyes[owner] - table[:, MIDDLE]) * table[:, NORMAL]).sum(axis=1) > 0
-        shown &= self._before[owner] & (table[:, DETAIL] * camera.focal > _SPECK * meters[owner])
-        kept = np.flatnonzero(shown)
+        kept = np.flatnonzero(self._before[owner] & (table[:, DETAIL] * camera.focal > _SPECK * meters[owner]))
+        away = eyes[owner[kept]] - table[kept, MIDDLE]
+        kept = kept[(away * table[kept, NORMAL]).sum(axis=1) > 0]
         far = ((table[kept, PART] - eyes[owner[kept]]) ** 2).sum(axis=1)
         kept = kept[np.lexsort((-far, owner[kept]))]
         table, owner = table[kept], owner[kept]
@@ -124,45 +147,58 @@ class _Solids:
         self._tints = np.maximum(tints, table[:, EMIT, None])
         clear = np.exp(-light.density * meters)[owner][:, None]
         colors = np.minimum(table[:, COLOR] * self._tints * clear + light.haze * (1 - clear), 255.0)
-        self._meters = meters.tolist()
+        self._meters = meters
         self._colors = colors.tolist()
         self._corners = list(self._points[rings])
-        self._plain = ((table[:, PLAIN] > 0) & ~((table[:, RETRO] > 0) & light.night)).tolist()
         first = np.cumsum(counts) - counts
         self._numbers = (kept - first[owner]).tolist()
+        plain = (table[:, PLAIN] > 0) & ~((table[:, RETRO] > 0) & light.night) & self._whole[owner]
+        self._join_rings(np.flatnonzero(plain & (table[:, CORNERS] > 4)).tolist(), owner)
+        self._plain = plain.tolist()
         self._bounds = np.searchsorted(owner, np.arange(len(counts) + 1)).tolist()
 
+    def _join_rings(self, entries: list[int], owner: npt.NDArray[np.intp]) -> None:
+        """The corners of faces that have more than four."""
+        if not entries:
+            return
+        owners = owner[entries]
+        rings = [
+            self._meshes[place].corners[self._numbers[entry]]
+            for place, entry in zip(owners.tolist(), entries, strict=True)
+        ]
+        lengths = [len(ring) for ring in rings]
+        points = self._points[np.concatenate(rings) + np.repeat(self._starts[owners], lengths)]
+        first = 0
+        for entry, length in zip(entries, lengths, strict=True):
+            self._corners[entry] = points[first : first + length]
+            first += length
+
     def paint(self, canvas: Canvas, place: int, ident: int) -> None:
-        whole = self._whole[place]
         for entry in range(self._bounds[place], self._bounds[place + 1]):
-            if whole and self._plain[entry]:
+            if self._plain[entry]:
                 canvas.convex(self._corners[entry], self._colors[entry], ident)
             else:
                 self._paint_face(canvas, place, entry, ident)
 
     def _paint_face(self, canvas: Canvas, place: int, entry: int, ident: int) -> None:
-        """Faces that are cut by the near plane, textured, thrown back at the headlights or of many corners."""
-        face = self._meshes[place].faces[self._numbers[entry]]
-        ring = self._starts[place] + np.array(face.corners)
-        plain = face.texture is None and not (face.retro and self._light.night)
-        if plain and self._whole[place]:
-            canvas.convex(self._points[ring], self._colors[entry], ident)
-            return
+        """Faces that are cut by the near plane, textured or throw the headlights back."""
+        mesh, number = self._meshes[place], self._numbers[entry]
+        face, ring = mesh.faces[number], mesh.corners[number] + self._starts[place]
+        retro = face.retro > 0 and self._light.night
         corners = self._pixels[ring] if self._whole[place] else self._camera.cut_and_project(self._seen[ring])
-        if plain:
+        if face.texture is None and not retro:
             canvas.polygon(corners, self._colors[entry], ident)
             return
-        paint = self._light.as_paint(self._tint(face, entry, self._positions[place]), self._meters[place])
+        tint = self._headlit(face, place) if retro else self._tints[entry]
+        paint = self._light.as_paint(tint, float(self._meters[place]))
         if face.texture is None:
             canvas.polygon(corners, paint.color(face.color), ident)
         elif len(corners) == 4:
             canvas.quad(face.texture, corners, paint, ident)
 
-    def _tint(self, face: Face, entry: int, position: Array) -> Array:
-        if face.retro and self._light.night:
-            towards_us = np.array([[0.0, 0.0, -1.0]])
-            return np.asarray(self._light.shade(towards_us, position, self._camera.position, face.retro)[0])
-        return np.asarray(self._tints[entry])
+    def _headlit(self, face: Face, place: int) -> Array:
+        towards_us = np.array([[0.0, 0.0, -1.0]])
+        return np.asarray(self._light.shade(towards_us, self._positions[place], self._camera.position, face.retro)[0])
 
 
 def _turned(points: Array, cos: Array, sin: Array) -> Array:

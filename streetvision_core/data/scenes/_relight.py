@@ -22,6 +22,8 @@ _LONGEST: Final = 14.0
 """Metres: longest shadow drawn."""
 _SCALE: Final = 110.0
 """Whole numbers that stand for a gain of 1."""
+_FAINT: Final = 0.01
+"""Share of the grain that nobody sees."""
 _ANGLES: Final = np.arange(12) * np.pi / 6
 _ROUND: Final = np.stack([0.8 * np.cos(_ANGLES), 0.5 * np.sin(_ANGLES)], axis=1)
 """The foot of a round thing of half-width 1."""
@@ -38,22 +40,19 @@ def light_ground(canvas: Canvas, camera: Camera, light: Light, shadow: Plane, we
         wear: strength of the grain.
     """
     rows, columns = shadow.shape
-    first = max(0, int(np.floor((camera.horizon - 30) / camera.height * rows)))
-    rays, shadow = camera.rays(columns, rows, first), shadow[first:]
-    share = np.asarray(np.float32(camera.position[1]) / np.maximum(-rays[..., 1], np.float32(1e-3)), np.float32)
-    x, z = np.asarray(rays[..., 0] * share), np.asarray(rays[..., 2] * share)
+    first = _top_of_ground(camera, rows)
+    down, x, z = _ground_points(camera, columns, rows, first)
     # haze and the loss of grain hardly change along a row
-    meters = 1.04 * share[:, columns // 2].astype(np.float64)
+    meters = 1.04 * camera.position[1] / np.maximum(-down[:, columns // 2].astype(np.float64), 1e-3)
     clear = np.exp(-light.density * meters).astype(np.float32)[:, None]
     gain = _grain(x, z, meters, camera)
     gain *= np.float32(wear)
     gain += 1
-    gain *= shadow
+    gain *= shadow[first:]
     gain *= clear
-    above = (rays[..., 1] > -1e-3).astype(np.uint8)
-    planes = [cv2.convertScaleAbs(*_scaled(gain, lit)) for lit in _lit(light, camera, x, z)]
-    factor = cv2.merge(planes)
+    factor = cv2.merge([cv2.convertScaleAbs(*_scaled(gain, lit)) for lit in _lit(light, camera, x, z)])
     veil = np.repeat(np.clip((1 - clear) * light.haze, 0, 255).astype(np.uint8)[:, None], columns, axis=1)
+    above = (down > -1e-3).astype(np.uint8)
     if above.any():
         cv2.copyTo(np.full_like(veil, round(_SCALE)), above, factor)
         cv2.copyTo(np.zeros_like(veil), above, veil)
@@ -65,6 +64,20 @@ def light_ground(canvas: Canvas, camera: Camera, light: Light, shadow: Plane, we
     cv2.add(cv2.multiply(target, factor, scale=1 / _SCALE), haze, dst=target)
 
 
+def _top_of_ground(camera: Camera, rows: int) -> int:
+    """The first of so many rows over the picture below which ground can be seen, with room for a tilted horizon."""
+    return min(rows - 1, max(0, int(np.floor((camera.horizon - 30) / camera.height * rows))))
+
+
+def _ground_points(camera: Camera, columns: int, rows: int, first: int) -> tuple[Plane, Plane, Plane]:
+    """How far the rays of a coarser grid of pixels go up, and x and z where they meet the ground, from the camera."""
+    across, along = camera.ray_parts(columns, rows, first)
+    down = along[:, 1:2] + across[:, 1]
+    share = np.float32(camera.position[1]) / np.maximum(-down, np.float32(1e-3))
+    x, z = ((along[:, axis : axis + 1] + across[:, axis]) * share for axis in (0, 2))
+    return np.asarray(down), np.asarray(x), np.asarray(z)
+
+
 def _scaled(gain: Plane, lit: Plane | np.float32) -> tuple[Plane, None, float]:
     """The arguments of `convertScaleAbs` for gain times light in 1 / `_SCALE`."""
     return (gain, None, _SCALE * float(lit)) if isinstance(lit, np.float32) else (gain * lit, None, _SCALE)
@@ -74,10 +87,12 @@ def _grain(x: Plane, z: Plane, meters: Array, camera: Camera) -> Plane:
     tile = _wrapped_tile()
     total = np.zeros_like(x)
     for cells, weight in ((6.0, 0.55), (46.0, 0.8)):
-        u, v = (_around(p, at * cells, cells) for p, at in ((x, camera.position[0]), (z, camera.position[2])))
+        share = (weight * np.exp(meters * (-cells / 900))).astype(np.float32)
+        start = int(np.argmax(share > _FAINT))
+        u, v = (_around(p[start:], at * cells, cells) for p, at in ((x, camera.position[0]), (z, camera.position[2])))
         sample = np.asarray(cv2.remap(tile, u, v, cv2.INTER_LINEAR), np.float32)
-        sample *= (weight * np.exp(meters * (-cells / 900))).astype(np.float32)[:, None]
-        total += sample
+        sample *= share[start:, None]
+        total[start:] += sample
     return total
 
 
@@ -114,10 +129,11 @@ def _lit(light: Light, camera: Camera, x: Plane, z: Plane) -> list[Plane | np.fl
 
 def cast_shadows(camera: Camera, light: Light, standing: list[tuple[Item, Array, float]]) -> Plane:
     """The half-size shadow map of (item, position, heading) triples: sun shadows, and dark feet under everything."""
-    size = (camera.height // 2, camera.width // 2)
+    rows, columns = camera.height // 2, camera.width // 2
     sunlit = float(light.sun.mean()) > 0.25
-    mask = np.zeros(size, np.uint8)
-    feet = np.zeros(size, np.uint8)
+    first = _top_of_ground(camera, rows)
+    mask = np.zeros((rows, columns), np.uint8)
+    feet = np.zeros((rows, columns), np.uint8)
     feet_of = _footprints(standing)
     if sunlit and not light.night:
         low = max(0.12, float(light.to_sun[1]))
@@ -129,11 +145,17 @@ def cast_shadows(camera: Camera, light: Light, standing: list[tuple[Item, Array,
             rings.append(np.asarray(hull, np.float64)[:, 0])
         _fill(mask, camera, rings)
     _fill(feet, camera, [f for (item, _, _), f in zip(standing, feet_of, strict=True) if not item.backdrop])
-    blur = size[1] / 480
-    soft = cv2.GaussianBlur(mask, (0, 0), 0.8 * blur).astype(np.float32) / 255
-    dark = cv2.GaussianBlur(feet, (0, 0), 1.6 * blur).astype(np.float32) / 255
     share = 1 - float((light.ambient / (light.ambient + light.sun * max(0.2, light.to_sun[1]))).mean())
-    return np.asarray((1 - soft * share) * (1 - 0.55 * dark), np.float32)
+    shadow = np.ones((rows, columns), np.float32)
+    blur = columns / 480
+    cv2.multiply(_soft(mask[first:], 0.8 * blur, share), _soft(feet[first:], 1.6 * blur, 0.55), dst=shadow[first:])
+    return shadow
+
+
+def _soft(mask: Pixels, blur: float, share: float) -> Plane:
+    """What a blurred mask leaves of the light when it takes at most a share of it."""
+    soft = cv2.GaussianBlur(mask, (0, 0), blur)
+    return np.asarray(cv2.LUT(soft, (1 - share * np.arange(256) / 255).astype(np.float32)), np.float32)
 
 
 def _footprints(standing: Sequence[tuple[Item, Array, float]]) -> list[Array]:

@@ -119,10 +119,12 @@ def _rain(picture: Plane, wet: float, rng: np.random.Generator) -> Plane:
     lean = rng.uniform(-0.25, 0.25)
     for (x, y), length in zip(starts, lengths, strict=True):
         cv2.line(streaks, (int(x), int(y)), (int(x + lean * length), int(y + length)), 90, 1, cv2.LINE_AA)
-    grey = picture.mean(axis=-1, keepdims=True)
-    picture = picture * 0.82 + grey * 0.14
-    picture += np.asarray(cv2.blur(streaks, (1, 3)), np.float32)[..., None] * 0.3 * (0.3 + grey / 255)
-    return np.asarray(_drops(picture, wet, rng), np.float32)
+    # the wet air takes colour away, and streaks are the brighter the brighter it is behind them
+    dull = 0.82 * np.eye(3) + 0.14 / 3
+    behind = cv2.transform(picture, np.full((1, 3), 0.3 / 255 / 3))
+    shine = cv2.multiply(cv2.blur(streaks, (1, 3)).astype(np.float32), np.asarray(behind) + 0.09)
+    wetted = cv2.add(cv2.transform(picture, dull), cv2.merge([shine, shine, shine]))
+    return _drops(np.asarray(wetted, np.float32), wet, rng)
 
 
 def _drops(picture: Plane, wet: float, rng: np.random.Generator) -> Plane:
@@ -132,11 +134,17 @@ def _drops(picture: Plane, wet: float, rng: np.random.Generator) -> Plane:
         radius = int(rng.uniform(0.008, 0.024) * width) + 1
         x, y = int(rng.integers(radius, width - radius)), int(rng.integers(radius, height - radius))
         tile = picture[y - radius : y + radius + 1, x - radius : x + radius + 1]
-        turned = cv2.blur(np.ascontiguousarray(tile[::-1, ::-1]), (radius | 1, radius | 1)) * 1.05
-        ring = np.hypot(*np.mgrid[-radius : radius + 1, -radius : radius + 1]) / radius
-        share = np.clip((1 - ring) * 3, 0, 0.75)[..., None].astype(np.float32)
-        tile[...] = tile * (1 - share) + turned * share
+        turned = cv2.blur(np.ascontiguousarray(tile[::-1, ::-1]), (radius | 1, radius | 1))
+        share = _lens(radius)
+        tile[...] = tile * (1 - share) + turned * (1.05 * share)
     return picture
+
+
+@lru_cache(maxsize=128)
+def _lens(radius: int) -> Plane:
+    """How much a drop [2 radius + 1, 2 radius + 1, 1] hides of what is behind it."""
+    ring = np.hypot(*np.mgrid[-radius : radius + 1, -radius : radius + 1]) / radius
+    return np.asarray(np.clip((1 - ring) * 3, 0, 0.75)[..., None], np.float32)
 
 
 def expose(pixels: Pixels, sensor: Sensor, rng: np.random.Generator) -> Pixels:

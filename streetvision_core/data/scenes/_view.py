@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from streetvision_core.data.scenes._camera import NEAR, Array, Camera
-from streetvision_core.data.scenes._canvas import FIRST_DEVICE, NOTHING, SCENERY, Canvas
+from streetvision_core.data.scenes._canvas import BONNET, FIRST_DEVICE, NOTHING, SCENERY, Canvas
 from streetvision_core.data.scenes._ground import paint_ground
 from streetvision_core.data.scenes._light import Light
 from streetvision_core.data.scenes._mesh import Billboard
@@ -100,7 +100,7 @@ def look(world: World, width: int, height: int, seconds: float = 0.0) -> Look:
     paint_ground(canvas, camera, world, s)
     shading = [(p.item, p.position, p.heading) for p in placed if p.item.shadow and p.key < 70]
     light_ground(canvas, camera, world.light, cast_shadows(camera, world.light, shading), world.wear)
-    painted = paint_items(canvas, camera, world.light, placed)
+    painted = paint_items(canvas, camera, world.light, placed, mark=world.light.wet > 0)
     _bonnet(canvas, camera, world)
     sightings = tuple(measure(canvas, camera, world.light, device) for device in painted)
     small = np.asarray(cv2.resize(canvas.rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -152,11 +152,17 @@ class Painted:
     full_height: float
 
 
-def paint_items(canvas: Canvas, camera: Camera, light: Light, placed: list[Placed]) -> list[Painted]:
-    """Paints back to front; returns the devices with the pixels each got before others covered it."""
+def paint_items(canvas: Canvas, camera: Camera, light: Light, placed: list[Placed], mark: bool) -> list[Painted]:
+    """Paints back to front; returns the devices with the pixels each got before others covered it.
+
+    Args:
+        canvas: the background.
+        camera: the camera.
+        light: the light.
+        placed: what to paint, farthest first.
+        mark: whether scenery is to be numbered everywhere and not only where it may cover a device.
+    """
     devices: list[Painted] = []
-    # before the first device nothing can be covered, and only a wet road asks where scenery is
-    scenery = SCENERY if light.wet else NOTHING
     painter = Painter(
         [entry.item.shape for entry in placed],
         np.array([entry.position for entry in placed]).reshape(-1, 3),
@@ -164,21 +170,33 @@ def paint_items(canvas: Canvas, camera: Camera, light: Light, placed: list[Place
         camera,
         light,
     )
+    boxes = iter(full_boxes([entry for entry in placed if entry.item.label is not None], camera))
     for number, entry in enumerate(placed):
-        label = entry.item.label
-        if label is not None:
-            scenery = SCENERY
-        ident = scenery if label is None else FIRST_DEVICE + len(devices)
-        painter.paint(canvas, number, ident)
-        if label is not None:
-            devices.append(_note(canvas, camera, entry, ident))
+        if entry.item.label is not None:
+            ident = FIRST_DEVICE + len(devices)
+            painter.paint(canvas, number, ident)
+            devices.append(_note(canvas, entry, ident, next(boxes)))
+        else:
+            # elsewhere nobody asks where scenery is
+            marked = mark or (bool(devices) and _touches(painter.box(number), devices))
+            painter.paint(canvas, number, SCENERY if marked else NOTHING)
     return devices
 
 
-def _note(canvas: Canvas, camera: Camera, entry: Placed, ident: int) -> Painted:
+def _touches(box: Sequence[float], devices: Sequence[Painted]) -> bool:
+    """Whether something painted into a box of the canvas may cover a device; LINE_8 paints a pixel beyond."""
+    x0, y0, x1, y1 = box
+    regions = (device.region for device in devices)
+    return any(
+        x0 <= columns.stop and columns.start <= x1 + 1 and y0 <= rows.stop and rows.start <= y1 + 1
+        for rows, columns in regions
+    )
+
+
+def _note(canvas: Canvas, entry: Placed, ident: int, box: Sequence[float] | None) -> Painted:
     height, width = canvas.ids.shape
     # a device that reaches behind the lens is at most half seen
-    box = full_box(entry, camera) or (-width / 2, 0.0, width * 1.5, float(height))
+    box = box or (-width / 2, 0.0, width * 1.5, float(height))
     x0, x1 = max(0, int(box[0]) - 1), min(width, int(box[2]) + 2)
     y0, y1 = max(0, int(box[1]) - 1), min(height, int(box[3]) + 2)
     region = (slice(y0, max(y0, y1)), slice(x0, max(x0, x1)))
@@ -217,30 +235,34 @@ def _bonnet(canvas: Canvas, camera: Camera, world: World) -> None:
     shade = world.light.shade(np.array([[0.0, 1.0, 0.0]]), camera.position, camera.position)[0]
     tone = 30 + (world.seed % 5) * 22
     color = [min(255.0, tone * float(c)) for c in shade]
-    canvas.polygon(ring, color, SCENERY, smooth=True)
+    canvas.polygon(ring, color, BONNET, smooth=True)
     top = int(h * (1 - share))
     rows = np.linspace(1.5, 0.8, max(1, h - top), dtype=np.float32)[:, None, None]
     lit = np.minimum(canvas.rgb[top:] * rows, 255).astype(np.uint8)
-    np.copyto(canvas.rgb[top:], lit, where=(canvas.ids[top:] == SCENERY)[..., None])
+    cv2.copyTo(lit, cv2.inRange(canvas.ids[top:], BONNET, BONNET), canvas.rgb[top:])
 
 
 _HIGH: Final = np.array([[x, y, z] for x in (False, True) for y in (False, True) for z in (False, True)])
 """Which corners of a box lie at its high end, by axis."""
 
 
-def full_box(entry: Placed, camera: Camera) -> tuple[float, float, float, float] | None:
-    """The pixel box of a whole device with nothing before it; None when it reaches behind the lens."""
-    low, high = entry.item.shape.low, entry.item.shape.high
-    corners = np.where(_HIGH, high, low)
-    heading = entry.heading
-    if isinstance(entry.item.shape, Billboard):
-        corners[:, 2] = 0.0
-        heading = float(np.arctan2(camera.rotation[2][0], camera.rotation[2][2]))
-    cos, sin = np.cos(heading), np.sin(heading)
-    turn = np.array([[cos, 0.0, -sin], [0.0, 1.0, 0.0], [sin, 0.0, cos]])
-    seen = camera.to_camera(corners @ turn + entry.position)
-    if seen[:, 2].min() < NEAR:
-        return None
-    pixels = camera.to_pixels(seen)
-    (x0, y0), (x1, y1) = pixels.min(axis=0), pixels.max(axis=0)
-    return float(x0), float(y0), float(x1), float(y1)
+def full_boxes(entries: Sequence[Placed], camera: Camera) -> list[list[float] | None]:
+    """The pixel boxes x0, y0, x1, y1 of whole devices with nothing before them; None for those behind the lens."""
+    if not entries:
+        return []
+    low, high = np.array([(e.item.shape.low, e.item.shape.high) for e in entries]).transpose(1, 0, 2)
+    flat = np.array([isinstance(entry.item.shape, Billboard) for entry in entries])
+    corners = np.where(_HIGH, high[:, None], low[:, None])
+    corners[flat, :, 2] = 0.0
+    facing = float(np.arctan2(camera.rotation[2][0], camera.rotation[2][2]))
+    headings = np.where(flat, facing, [entry.heading for entry in entries])[:, None]
+    cos, sin = np.cos(headings), np.sin(headings)
+    x, y, z = np.moveaxis(corners, -1, 0)
+    points = np.stack([x * cos + z * sin, y, z * cos - x * sin], axis=-1)
+    points += np.array([entry.position for entry in entries])[:, None]
+    seen = camera.to_camera(points.reshape(-1, 3))
+    before = seen[:, 2].reshape(-1, 8).min(axis=1) >= NEAR
+    seen[:, 2] = np.maximum(seen[:, 2], NEAR)
+    pixels = camera.to_pixels(seen).reshape(-1, 8, 2)
+    boxes = np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1).tolist()
+    return [box if whole else None for box, whole in zip(boxes, before.tolist(), strict=True)]

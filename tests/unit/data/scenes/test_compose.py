@@ -37,6 +37,11 @@ def test_compose__no_devices_means_no_label(street, seed):
     assert scene.label == 0 and scene.boxes == ()
 
 
+def test_compose__no_devices_still_means_distractors(street):
+    changed = [np.abs(compose(street, seed, n_devices=0).frame.pixels.astype(int) - street) for seed in range(12)]
+    assert sum((change > 40).any(axis=-1).sum() > 60 for change in changed) >= 3
+
+
 def test_compose__same_seed_same_pixels(street):
     assert compose(street, 5).frame.sha256 == compose(street, 5).frame.sha256
     assert compose(street, 5).frame.sha256 != compose(street, 6).frame.sha256

@@ -52,14 +52,14 @@ def test_drive__the_nearest_device_comes_closer_and_grows(seed):
 
 def _devices(world, seconds):
     """(metres, full height) of every static device by its place in the world, None where it is not in view."""
-    from streetvision_core.data.scenes._view import camera_at, full_box, place_items
+    from streetvision_core.data.scenes._view import camera_at, full_boxes, place_items
 
     s = world.speed * seconds
     camera = camera_at(world, 480, 270, s)
     placed = {id(p.item): p for p in place_items(world.items, world.road, camera, s, seconds)}
     for item in world.items:
         entry = placed.get(id(item)) if item.label in ("cone", "drum", "sign", "worker") else None
-        box = full_box(entry, camera) if entry is not None else None
+        box = full_boxes([entry], camera)[0] if entry is not None else None
         if entry is None or box is None:
             yield None
             continue
