@@ -54,6 +54,17 @@ class Camera:
         )
         return cls(width, height, focal, position, turned, (width / 2, height / 2))
 
+    def smaller(self, factor: int) -> Camera:
+        """The same view for a picture of 1 / factor of the pixels each way."""
+        return Camera(
+            self.width // factor,
+            self.height // factor,
+            self.focal / factor,
+            self.position,
+            self.rotation,
+            (self.center[0] / factor, self.center[1] / factor),
+        )
+
     def to_camera(self, points: Array) -> Array:
         """World points [N, 3] in camera axes."""
         return np.asarray((points - self.position) @ self.rotation.T)

@@ -24,8 +24,10 @@ SCENERY: Final = 1
 FIRST_DEVICE: Final = 2
 BONNET: Final = 65_535
 
-_SHIFT: Final = 4
+SHIFT: Final = 4
 _FAR: Final = 60_000.0
+_LARGE: Final = 900.0
+"""Canvas pixels above which a texture is laid on at half the canvas's fineness."""
 _WORTH: Final = 0.75
 """A texture is cut to what shows of it when that is at most this share of the whole."""
 
@@ -52,19 +54,23 @@ class Paint:
         ]
         return (out[0], out[1], out[2])
 
+    def cheaper(self, texels: Pixels, size: tuple[int, int]) -> tuple[Pixels, bool]:
+        """Meets the light now if that is less work than after a warp to `size`; and whether it was."""
+        now = texels.shape[0] * texels.shape[1] < size[0] * size[1]
+        return (self.over(texels), True) if now else (texels, False)
+
     def over(self, texels: Pixels) -> Pixels:
-        """Premultiplied RGBA as the camera meets it, alpha as it was."""
-        (r, g, b), clear, veil = self.tint, self.clear, (1 - self.clear) / 255
-        matrix = np.array(
-            [
-                [r * clear, 0, 0, self.haze[0] * veil],
-                [0, g * clear, 0, self.haze[1] * veil],
-                [0, 0, b * clear, self.haze[2] * veil],
-                [0, 0, 0, 1],
-            ],
-            np.float32,
-        )
-        return np.asarray(cv2.convertScaleAbs(cv2.transform(texels.astype(np.float32), matrix)), np.uint8)
+        """Premultiplied RGBA as the camera meets it, alpha as it was; or RGB of an opaque thing."""
+        (r, g, b), clear, veil = self.tint, self.clear, 1 - self.clear
+        fog = [part * veil for part in self.haze]
+        if texels.shape[2] == 3:
+            matrix = [[r * clear, 0, 0, fog[0]], [0, g * clear, 0, fog[1]], [0, 0, b * clear, fog[2]]]
+        else:
+            # haze lies on a pixel as far as the thing fills it
+            fog = [part / 255 for part in fog]
+            matrix = [[r * clear, 0, 0, fog[0]], [0, g * clear, 0, fog[1]], [0, 0, b * clear, fog[2]], [0, 0, 0, 1]]
+        lit = cv2.transform(texels.astype(np.float32), np.array(matrix, np.float32))
+        return np.asarray(cv2.convertScaleAbs(lit), np.uint8)
 
 
 class Texture:
@@ -85,6 +91,13 @@ class Texture:
             level = np.asarray(cv2.resize(level, size, interpolation=cv2.INTER_AREA), np.uint8)
             levels.append(level)
         return tuple(levels)
+
+    @cached_property
+    def opaque(self) -> tuple[Pixels, ...] | None:
+        """The levels as RGB; None when something shines through."""
+        if self._base[..., 3].min() < 255:
+            return None
+        return tuple(np.ascontiguousarray(level[..., :3]) for level in self.levels)
 
     @cached_property
     def trimmed(self) -> tuple[Cut, ...]:
@@ -133,26 +146,37 @@ class Canvas:
         if len(corners) < 3:
             return
         points = fixed(corners)
-        cv2.fillPoly(self.rgb, [points], tuple(rgb), cv2.LINE_AA if smooth else cv2.LINE_8, _SHIFT)
+        cv2.fillPoly(self.rgb, [points], tuple(rgb), cv2.LINE_AA if smooth else cv2.LINE_8, SHIFT)
         if ident:
-            cv2.fillPoly(self.ids, [points], (ident,), cv2.LINE_8, _SHIFT)
+            cv2.fillPoly(self.ids, [points], (ident,), cv2.LINE_8, SHIFT)
 
     def convex(self, points: npt.NDArray[np.int32], rgb: Sequence[float], ident: int) -> None:
         """Fills a convex polygon of `fixed` corners: the fast way for the faces of solids."""
-        cv2.fillConvexPoly(self.rgb, points, rgb, cv2.LINE_8, _SHIFT)
+        cv2.fillConvexPoly(self.rgb, points, rgb, cv2.LINE_8, SHIFT)
         if ident:
-            cv2.fillConvexPoly(self.ids, points, (ident,), cv2.LINE_8, _SHIFT)
+            cv2.fillConvexPoly(self.ids, points, (ident,), cv2.LINE_8, SHIFT)
 
-    def line(self, points: Array, rgb: Sequence[float], width: float = 1.0) -> None:
-        """Draws an open line through pixel points [N, 2]."""
-        if len(points) >= 2:
-            thick = max(1, round(width))
-            cv2.polylines(self.rgb, [fixed(points)], False, tuple(rgb), thick, cv2.LINE_AA, _SHIFT)
+    def line(self, points: Array, rgb: Sequence[float], width: float) -> None:
+        """Draws an open line through pixel points [N, 2]; the finer than a pixel the fainter, down to a half."""
+        if len(points) < 2:
+            return
+        if width < 1:
+            share = max(width, 0.5)
+            rgb = [share * c + (1 - share) * below for c, below in zip(rgb, self._below(points), strict=True)]
+        cv2.polylines(self.rgb, [fixed(points)], False, tuple(rgb), max(1, round(width)), cv2.LINE_AA, SHIFT)
 
-    def sprite(self, texture: Texture, box: Sequence[float], paint: Paint, ident: int) -> None:
-        """Stands an upright texture into the pixel box (x0, y0, x1, y1)."""
+    def _below(self, points: Array) -> list[float]:
+        """What was painted in the middle of some points."""
+        x, y = points[len(points) // 2].tolist()
+        height, width = self.ids.shape
+        below: list[float] = self.rgb[min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)].tolist()
+        return below
+
+    def sprite(self, texture: Texture, box: Sequence[float], paint: Paint, ident: int, exact: bool = True) -> None:
+        """Stands an upright texture into the pixel box (x0, y0, x1, y1), where need be to the `exact` pixel."""
         x0, y0, x1, y1 = box
-        cut = texture.trimmed[texture.number_for(y1 - y0, x1 - x0)]
+        step = _step((x1 - x0) * (y1 - y0), exact)
+        cut = texture.trimmed[texture.number_for((y1 - y0) / step, (x1 - x0) / step)]
         across, down = (x1 - x0) / cut.width, (y1 - y0) / cut.height
         x0, y0 = x0 + cut.x * across, y0 + cut.y * down
         rows, columns = cut.texels.shape[:2]
@@ -162,51 +186,62 @@ class Canvas:
             max(box[1], y0 - down / 2),
             min(box[2], x0 + (columns + 0.5) * across),
             min(box[3], y0 + (rows + 0.5) * down),
+            step,
         )
         if region is None:
             return
-        left, top = region[:2]
+        left, top, width, height = region
         # texel and pixel centres lie half a unit inside their corners
-        shift = (across / 2 + x0 - left - 0.5, down / 2 + y0 - top - 0.5)
-        matrix = np.array([[across, 0.0, shift[0]], [0.0, down, shift[1]]])
-        self._lay(cut.texels, matrix, region, paint, ident)
+        shift = ((across / 2 + x0 - left) / step - 0.5, (down / 2 + y0 - top) / step - 0.5)
+        matrix = np.array([[across / step, 0.0, shift[0]], [0.0, down / step, shift[1]]])
+        size = (width // step, height // step)
+        texels, tinted = paint.cheaper(cut.texels, size)
+        seen = np.asarray(cv2.warpAffine(texels, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
+        self._blend(seen if tinted else paint.over(seen), region, ident)
 
-    def quad(self, texture: Texture, corners: Array, paint: Paint, ident: int) -> None:
+    def quad(self, texture: Texture, corners: Array, paint: Paint, ident: int, exact: bool = True) -> None:
         """Pins a texture's corners (upper left, upper right, lower right, lower left) to pixels [4, 2]."""
         (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners.tolist()
-        region = self._region(min(ax, bx, cx, dx), min(ay, by, cy, dy), max(ax, bx, cx, dx), max(ay, by, cy, dy))
-        if region is None:
-            return
         wide = max(math.hypot(bx - ax, by - ay), math.hypot(dx - cx, dy - cy))
         high = max(math.hypot(cx - bx, cy - by), math.hypot(ax - dx, ay - dy))
-        level = texture.levels[texture.number_for(high, wide)]
-        height, width = level.shape[:2]
-        left, top = region[0] + 0.5, region[1] + 0.5
-        w, h = width - 0.5, height - 0.5
+        step = _step(wide * high, exact)
+        region = self._region(min(ax, bx, cx, dx), min(ay, by, cy, dy), max(ax, bx, cx, dx), max(ay, by, cy, dy), step)
+        if region is None:
+            return
+        number = texture.number_for(high / step, wide / step)
+        solid = None if exact else texture.opaque
+        level = (solid or texture.levels)[number]
+        w, h = level.shape[1] - 0.5, level.shape[0] - 0.5
         source = np.array([[-0.5, -0.5], [w, -0.5], [w, h], [-0.5, h]], np.float32)
-        target = np.array(
-            [[ax - left, ay - top], [bx - left, by - top], [cx - left, cy - top], [dx - left, dy - top]], np.float32
+        target = ((corners - region[:2]) / step - 0.5).astype(np.float32)
+        matrix = cv2.getPerspectiveTransform(source, target)
+        size = (region[2] // step, region[3] // step)
+        texels, tinted = paint.cheaper(level, size)
+        border = cv2.BORDER_CONSTANT if solid is None else cv2.BORDER_REPLICATE
+        seen = np.asarray(
+            cv2.warpPerspective(texels, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border), np.uint8
         )
-        self._lay(level, np.asarray(cv2.getPerspectiveTransform(source, target)), region, paint, ident)
-
-    def _region(self, x0: float, y0: float, x1: float, y1: float) -> tuple[int, int, int, int] | None:
-        """The pixels (left, top, width, height) of the canvas that a box touches."""
-        height, width = self.ids.shape
-        left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
-        right, bottom = min(width, math.ceil(x1) + 1), min(height, math.ceil(y1) + 1)
-        return (left, top, right - left, bottom - top) if right > left and bottom > top else None
-
-    def _lay(self, level: Pixels, matrix: Array, region: tuple[int, int, int, int], paint: Paint, ident: int) -> None:
-        """Warps premultiplied RGBA by a [2, 3] or [3, 3] matrix into a region and lays it over the canvas."""
-        left, top, width, height = region
-        # light is laid on before or after the warp, wherever there is less to lay it on
-        before = level.shape[0] * level.shape[1] < width * height
-        if before:
-            level = paint.over(level)
-        warp = cv2.warpAffine if len(matrix) == 2 else cv2.warpPerspective
-        seen = np.asarray(warp(level, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
-        if not before:
+        if not tinted:
             seen = paint.over(seen)
+        if solid is None:
+            self._blend(seen, region, ident)
+        else:
+            self._fill(seen, region, corners, ident)
+
+    def _region(self, x0: float, y0: float, x1: float, y1: float, step: int) -> tuple[int, int, int, int] | None:
+        """The pixels (left, top, width, height) of the canvas that a box touches, in whole steps."""
+        height, width = self.ids.shape
+        left, top = max(0, math.floor(x0)) // step * step, max(0, math.floor(y0)) // step * step
+        right, bottom = min(width, math.ceil(x1) + 1), min(height, math.ceil(y1) + 1)
+        if right <= left or bottom <= top:
+            return None
+        return left, top, -(-(right - left) // step) * step, -(-(bottom - top) // step) * step
+
+    def _blend(self, seen: Pixels, region: tuple[int, int, int, int], ident: int) -> None:
+        """Lays premultiplied RGBA, whole or of half the size, over a region."""
+        left, top, width, height = region
+        if seen.shape[1] != width:
+            seen = np.asarray(cv2.resize(seen, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
         rows, columns = slice(top, top + height), slice(left, left + width)
         target = self.rgb[rows, columns]
         rest = cv2.bitwise_not(cv2.extractChannel(seen, 3))
@@ -217,7 +252,27 @@ class Canvas:
             solid = cv2.inRange(rest, 0, 127)
             cv2.copyTo(np.full((height, width), ident, np.uint16), solid, self.ids[rows, columns])
 
+    def _fill(self, seen: Pixels, region: tuple[int, int, int, int], corners: Array, ident: int) -> None:
+        """Fills a polygon of pixel corners with the RGB of its region, whole or of half the size."""
+        left, top, width, height = region
+        if seen.shape[1] != width:
+            seen = np.asarray(cv2.resize(seen, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+        mask = np.zeros((height, width), np.uint8)
+        points = fixed(corners)
+        cv2.fillConvexPoly(mask, points - ((left << SHIFT), (top << SHIFT)), (1,), cv2.LINE_8, SHIFT)
+        cv2.copyTo(seen, mask, self.rgb[top : top + height, left : left + width])
+        if ident:
+            cv2.fillConvexPoly(self.ids, points, (ident,), cv2.LINE_8, SHIFT)
+
+
+def _step(area: float, exact: bool) -> int:
+    """Canvas pixels, each way, for which one texel of a picture will do.
+
+    Only the edges that are counted, and small things, gain by the canvas being finer than the picture.
+    """
+    return 1 if exact or area <= _LARGE else 2
+
 
 def fixed(points: Array) -> npt.NDArray[np.int32]:
     """Pixel points [N, 2] in OpenCV's whole numbers of a sixteenth of a pixel."""
-    return (np.minimum(np.maximum(points, -_FAR), _FAR) * (1 << _SHIFT)).astype(np.int32)
+    return (np.minimum(np.maximum(points, -_FAR), _FAR) * (1 << SHIFT)).astype(np.int32)

@@ -75,4 +75,4 @@ def _cracks(canvas: Canvas, camera: Camera, road: Road, cracks: list[Crack]) -> 
         first = part.stop
         nearest = float(seen[part, 2].min())
         if nearest > 1.0:
-            canvas.line(pixels[part], crack.color, min(crack.width * camera.focal / nearest, 6.0))
+            canvas.line(pixels[part], crack.color, min(crack.width * camera.focal / nearest, 3.0))

@@ -26,9 +26,12 @@ EMIT: Final = 12
 DETAIL: Final = 13
 PLAIN: Final = 14
 RETRO: Final = 15
-CORNERS: Final = 16
+NARROW: Final = 16
+CORNERS: Final = 17
 """Own light, size in metres if it is a detail on another face (else infinite), whether it is of one colour, how
-strongly it throws headlights back, number of corners."""
+strongly it throws headlights back, a detail's narrow side in metres, the less the fainter it is, number of corners."""
+_CLEAR: Final = 0.12
+"""Share of full brightness by which a detail stands out clearly from the face below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ class Mesh:
         faces: the polygons.
         low: lowest corner of its box.
         high: highest corner of its box.
-        table: what painting asks of every face [F, 17]; columns `MIDDLE` to `CORNERS`.
+        table: what painting asks of every face [F, 18]; columns `MIDDLE` to `CORNERS`.
         rings: the first four corners of every face [F, 4].
         corners: all corners of every face.
     """
@@ -162,9 +165,10 @@ class Mesh:
         flags = [
             (
                 face.emit,
-                np.ptp(vertices[list(face.corners)], axis=0).max() if face.owner != number else np.inf,
+                self._sides(face)[2] if face.owner != number else np.inf,
                 face.texture is None,
                 face.retro,
+                self._sides(face)[1] * self._contrast(face, faces) if face.owner != number else np.inf,
                 len(face.corners),
             )
             for number, face in enumerate(faces)
@@ -173,6 +177,17 @@ class Mesh:
         self.table = np.hstack([middles, part_middles[part_of], normals, colors, np.array(flags, float)])
         self.rings = np.array([(*face.corners, face.corners[-1])[:4] for face in faces])
         self.corners = [np.array(face.corners) for face in faces]
+
+    def _sides(self, face: Face) -> Array:
+        """The extents of a face along the axes, the longest last."""
+        return np.sort(np.ptp(self.vertices[list(face.corners)], axis=0))
+
+    def _contrast(self, face: Face, faces: tuple[Face, ...]) -> float:
+        """How clearly a detail stands out from the face it lies on, 0..1."""
+        if face.texture is not None or face.emit or face.retro:
+            return 1.0
+        below = faces[face.owner].color
+        return min(1.0, max(abs(a - b) for a, b in zip(face.color, below, strict=True)) / 255 / _CLEAR)
 
     def _outer_normals(self, middles: Array, part_middles: Array) -> Array:
         normals = np.zeros((len(self.faces), 3))

@@ -17,6 +17,7 @@ from streetvision_core.data.scenes._mesh import (
     DETAIL,
     EMIT,
     MIDDLE,
+    NARROW,
     NORMAL,
     PART,
     PLAIN,
@@ -29,6 +30,8 @@ from streetvision_core.data.scenes._mesh import (
 
 _SPECK: Final = 2.0
 """Canvas pixels below which a detail on a face is left out."""
+_FAINT: Final = 1.5
+"""Canvas pixels a detail on scenery is wide at least, and more the less it stands out."""
 
 
 class Painter:
@@ -41,6 +44,7 @@ class Painter:
         headings: Array,
         camera: Camera,
         light: Light,
+        devices: npt.NDArray[np.bool_],
     ) -> None:
         """Reckons everything but the pixels.
 
@@ -50,12 +54,13 @@ class Painter:
             headings: radians each is turned right [N]; without effect on billboards.
             camera: the camera.
             light: the light.
+            devices: which of them are labelled [N]; of all others faint details are left out.
         """
         solid = [number for number, shape in enumerate(shapes) if isinstance(shape, Mesh)]
         flat = [number for number, shape in enumerate(shapes) if isinstance(shape, Billboard)]
         meshes = [shape for shape in shapes if isinstance(shape, Mesh)]
         boards = [shape for shape in shapes if isinstance(shape, Billboard)]
-        solids = _Solids(meshes, positions[solid], headings[solid], camera, light) if meshes else None
+        solids = _Solids(meshes, positions[solid], headings[solid], camera, light, devices[solid]) if meshes else None
         sprites = _Boards(boards, positions[flat], camera, light) if boards else None
         self._parts: dict[int, tuple[_Solids | _Boards, int]] = {}
         for part, numbers in ((solids, solid), (sprites, flat)):
@@ -67,10 +72,10 @@ class Painter:
         part, place = self._parts[number]
         return part.boxes[place]
 
-    def paint(self, canvas: Canvas, number: int, ident: int) -> None:
-        """Paints shape `number`; its pixels get `ident`."""
+    def paint(self, canvas: Canvas, number: int, ident: int, exact: bool) -> None:
+        """Paints shape `number`; its pixels get `ident`, `exact` ones where that decides what is seen of a device."""
         part, place = self._parts[number]
-        part.paint(canvas, place, ident)
+        part.paint(canvas, place, ident, exact)
 
 
 class _Boards:
@@ -86,9 +91,9 @@ class _Boards:
         self.boxes: list[list[float]] = np.stack([u - half, v - height, u + half, v], axis=1).tolist()
         self._paints = light.paints(positions, camera.position, np.array([board.retro for board in boards]))
 
-    def paint(self, canvas: Canvas, place: int, ident: int) -> None:
+    def paint(self, canvas: Canvas, place: int, ident: int, exact: bool) -> None:
         if self._before[place]:
-            canvas.sprite(self._textures[place], self.boxes[place], self._paints[place], ident)
+            canvas.sprite(self._textures[place], self.boxes[place], self._paints[place], ident, exact)
 
 
 class _Solids:
@@ -101,12 +106,13 @@ class _Solids:
         headings: Array,
         camera: Camera,
         light: Light,
+        devices: npt.NDArray[np.bool_],
     ) -> None:
         self._meshes, self._camera, self._light = meshes, camera, light
         self._positions = positions
         turns = np.cos(headings), np.sin(headings)
         self._project(turns)
-        self._choose(turns)
+        self._choose(turns, np.where(devices, 0.0, _FAINT))
 
     def _project(self, turns: tuple[Array, Array]) -> None:
         counts = np.array([len(mesh.vertices) for mesh in self._meshes])
@@ -126,7 +132,7 @@ class _Solids:
         everywhere = (0.0, 0.0, float(self._camera.width), float(self._camera.height))
         self.boxes: list[list[float]] = np.where(self._whole[:, None], np.hstack([low, high]), everywhere).tolist()
 
-    def _choose(self, turns: tuple[Array, Array]) -> None:
+    def _choose(self, turns: tuple[Array, Array], narrowest: Array) -> None:
         camera, light = self._camera, self._light
         cos, sin = turns
         counts = np.array([len(mesh.faces) for mesh in self._meshes])
@@ -135,7 +141,10 @@ class _Solids:
         away = camera.position - self._positions
         eyes = _turned(away, cos, -sin)
         meters = np.sqrt((away * away).sum(axis=1))
-        kept = np.flatnonzero(self._before[owner] & (table[:, DETAIL] * camera.focal > _SPECK * meters[owner]))
+        small = (meters / camera.focal)[owner]
+        shown = self._before[owner] & (table[:, DETAIL] > _SPECK * small)
+        shown &= table[:, NARROW] > narrowest[owner] * small
+        kept = np.flatnonzero(shown)
         away = eyes[owner[kept]] - table[kept, MIDDLE]
         kept = kept[(away * table[kept, NORMAL]).sum(axis=1) > 0]
         far = ((table[kept, PART] - eyes[owner[kept]]) ** 2).sum(axis=1)
@@ -173,14 +182,14 @@ class _Solids:
             self._corners[entry] = points[first : first + length]
             first += length
 
-    def paint(self, canvas: Canvas, place: int, ident: int) -> None:
+    def paint(self, canvas: Canvas, place: int, ident: int, exact: bool) -> None:
         for entry in range(self._bounds[place], self._bounds[place + 1]):
             if self._plain[entry]:
                 canvas.convex(self._corners[entry], self._colors[entry], ident)
             else:
-                self._paint_face(canvas, place, entry, ident)
+                self._paint_face(canvas, place, entry, ident, exact)
 
-    def _paint_face(self, canvas: Canvas, place: int, entry: int, ident: int) -> None:
+    def _paint_face(self, canvas: Canvas, place: int, entry: int, ident: int, exact: bool) -> None:
         """Faces that are cut by the near plane, textured or throw the headlights back."""
         mesh, number = self._meshes[place], self._numbers[entry]
         face, ring = mesh.faces[number], mesh.corners[number] + self._starts[place]
@@ -194,7 +203,7 @@ class _Solids:
         if face.texture is None:
             canvas.polygon(corners, paint.color(face.color), ident)
         elif len(corners) == 4:
-            canvas.quad(face.texture, corners, paint, ident)
+            canvas.quad(face.texture, corners, paint, ident, exact)
 
     def _headlit(self, face: Face, place: int) -> Array:
         towards_us = np.array([[0.0, 0.0, -1.0]])

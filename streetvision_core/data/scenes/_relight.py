@@ -12,7 +12,7 @@ import numpy as np
 
 from streetvision_core.data.scenes._brush import Plane, noise_tile
 from streetvision_core.data.scenes._camera import Array, Camera
-from streetvision_core.data.scenes._canvas import Canvas
+from streetvision_core.data.scenes._canvas import SHIFT, Canvas, fixed
 from streetvision_core.data.scenes._light import Light
 from streetvision_core.data.scenes._mesh import Billboard
 from streetvision_core.data.scenes._world import Item
@@ -34,9 +34,9 @@ def light_ground(canvas: Canvas, camera: Camera, light: Light, shadow: Plane, we
 
     Args:
         canvas: painted ground.
-        camera: the camera.
+        camera: the camera of this canvas.
         light: the light.
-        shadow: float32 at half size, 1 lit .. 0 dark.
+        shadow: float32 of the canvas's size, 1 lit .. 0 dark.
         wear: strength of the grain.
     """
     rows, columns = shadow.shape
@@ -56,17 +56,13 @@ def light_ground(canvas: Canvas, camera: Camera, light: Light, shadow: Plane, we
     if above.any():
         cv2.copyTo(np.full_like(veil, round(_SCALE)), above, factor)
         cv2.copyTo(np.zeros_like(veil), above, veil)
-    target = canvas.rgb[first * 2 :]
-    size = (target.shape[1], target.shape[0])
-    # in whole numbers, which is three times as fast as in floats
-    factor = cv2.resize(factor, size, interpolation=cv2.INTER_LINEAR)
-    haze = cv2.resize(veil, size, interpolation=cv2.INTER_LINEAR)
-    cv2.add(cv2.multiply(target, factor, scale=1 / _SCALE), haze, dst=target)
+    target = canvas.rgb[first:]
+    cv2.add(cv2.multiply(target, factor, scale=1 / _SCALE), veil, dst=target)
 
 
 def _top_of_ground(camera: Camera, rows: int) -> int:
     """The first of so many rows over the picture below which ground can be seen, with room for a tilted horizon."""
-    return min(rows - 1, max(0, int(np.floor((camera.horizon - 30) / camera.height * rows))))
+    return min(rows - 1, max(0, int(np.floor((camera.horizon / camera.height - 0.055) * rows))))
 
 
 def _ground_points(camera: Camera, columns: int, rows: int, first: int) -> tuple[Plane, Plane, Plane]:
@@ -182,5 +178,4 @@ def _fill(mask: Pixels, camera: Camera, rings: list[Array]) -> None:
     points = np.stack([flat[:, 0], np.zeros(len(flat)), flat[:, 1]], axis=1)
     for corners in camera.project_polygons(points, [len(ring) for ring in rings]):
         if len(corners) >= 3:
-            points = np.rint(np.clip(corners / 2, -3e4, 3e4) * 16).astype(np.int32)
-            cv2.fillPoly(mask, [points], (255,), cv2.LINE_AA, 4)
+            cv2.fillPoly(mask, [fixed(corners / 2)], (255,), cv2.LINE_AA, SHIFT)

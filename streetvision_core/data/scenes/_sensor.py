@@ -160,9 +160,9 @@ def _expose(picture: Plane, sensor: Sensor, rng: np.random.Generator) -> Pixels:
     dark = _vignette(picture.shape[0], picture.shape[1], round(sensor.vignette, 1))
     picture = np.asarray(cv2.multiply(picture, dark), np.float32)
     if sensor.blur:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sensor.blur), np.float32)
+        picture = _soften(picture, sensor.blur)
     if sensor.sharpen:
-        soft = cv2.GaussianBlur(picture, (0, 0), 1.2)
+        soft = _soften(picture, 1.2)
         picture = np.asarray(cv2.addWeighted(picture, 1 + sensor.sharpen, soft, -sensor.sharpen, 0), np.float32)
     noisy = cv2.scaleAdd(grain(picture.shape, rng), sensor.noise, picture)
     # whole numbers before the tone curve, which then is a table
@@ -170,6 +170,12 @@ def _expose(picture: Plane, sensor: Sensor, rng: np.random.Generator) -> Pixels:
     curve = (255 * (np.arange(256) / 255) ** sensor.gamma).astype(np.uint8)
     toned = np.asarray(cv2.LUT(levels, curve), np.uint8)
     return jpeg(toned, sensor.quality)
+
+
+def _soften(picture: Plane, deviation: float) -> Plane:
+    """A Gaussian blur out to three deviations; OpenCV goes out to four in floats."""
+    size = 2 * max(1, round(3 * deviation)) + 1
+    return np.asarray(cv2.GaussianBlur(picture, (size, size), deviation), np.float32)
 
 
 def jpeg(pixels: Pixels, quality: int) -> Pixels:

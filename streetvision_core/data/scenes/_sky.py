@@ -15,8 +15,8 @@ from streetvision_core.data.scenes._nature import skyline
 
 def paint_sky(canvas: Canvas, camera: Camera, light: Light, seed: int) -> None:
     """Fills the canvas above the horizon: gradient, clouds, the glow round the sun."""
-    rows = max(8, camera.height // 8)
-    columns = max(8, camera.width // 8)
+    rows = max(8, camera.height // 4)
+    columns = max(8, camera.width // 4)
     bottom = int(np.clip(camera.horizon / camera.height * rows + 3, 1, rows))
     across, along = camera.ray_parts(columns, rows)
     rays = across + along[:bottom, None]
@@ -72,4 +72,4 @@ def paint_horizon(canvas: Canvas, camera: Camera, light: Light, variant: int, ve
 
 def _below(canvas: Canvas, camera: Camera, columns: Array, rows: Array, color: Color) -> None:
     ring = np.concatenate([np.stack([columns, rows], axis=1), [[camera.width, camera.height], [0, camera.height]]])
-    canvas.polygon(ring, color)
+    canvas.polygon(ring, color, smooth=True)

@@ -9,6 +9,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from streetvision_core.data.scenes._brush import Plane
 from streetvision_core.data.scenes._camera import NEAR, Array, Camera
 from streetvision_core.data.scenes._canvas import BONNET, FIRST_DEVICE, NOTHING, SCENERY, Canvas
 from streetvision_core.data.scenes._ground import paint_ground
@@ -93,19 +94,26 @@ def look(world: World, width: int, height: int, seconds: float = 0.0) -> Look:
     """Paints the world as the camera sees it after `seconds`."""
     s = world.speed * seconds
     camera = camera_at(world, width, height, s)
-    canvas = Canvas(np.zeros((height * SUPER, width * SUPER, 3), np.uint8))
     placed = place_items(world.items, world.road, camera, s, seconds)
-    paint_sky(canvas, camera, world.light, world.seed)
-    paint_horizon(canvas, camera, world.light, world.skyline, world.road.section.verge)
-    paint_ground(canvas, camera, world, s)
     shading = [(p.item, p.position, p.heading) for p in placed if p.item.shadow and p.key < 70]
-    light_ground(canvas, camera, world.light, cast_shadows(camera, world.light, shading), world.wear)
+    shadow = cast_shadows(camera, world.light, shading)
+    canvas = Canvas(_backdrop(world, camera.smaller(SUPER), s, shadow))
     painted = paint_items(canvas, camera, world.light, placed, mark=world.light.wet > 0)
     _bonnet(canvas, camera, world)
     sightings = tuple(measure(canvas, camera, world.light, device) for device in painted)
     small = np.asarray(cv2.resize(canvas.rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     ground = np.ascontiguousarray(canvas.ids[::SUPER, ::SUPER] == 0).astype(np.uint8)
     return Look(small, ground, camera, sightings)
+
+
+def _backdrop(world: World, camera: Camera, s: float, shadow: Plane) -> Pixels:
+    """Sky and ground, at the canvas's size; painted at the picture's own, where brushes with soft edges will do."""
+    canvas = Canvas(np.zeros((camera.height, camera.width, 3), np.uint8))
+    paint_sky(canvas, camera, world.light, world.seed)
+    paint_horizon(canvas, camera, world.light, world.skyline, world.road.section.verge)
+    paint_ground(canvas, camera, world, s)
+    light_ground(canvas, camera, world.light, shadow, world.wear)
+    return np.asarray(cv2.resize(canvas.rgb, None, fx=SUPER, fy=SUPER, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def place_items(
@@ -169,17 +177,18 @@ def paint_items(canvas: Canvas, camera: Camera, light: Light, placed: list[Place
         np.array([entry.heading for entry in placed]),
         camera,
         light,
+        np.array([entry.item.label is not None for entry in placed], bool),
     )
     boxes = iter(full_boxes([entry for entry in placed if entry.item.label is not None], camera))
     for number, entry in enumerate(placed):
         if entry.item.label is not None:
             ident = FIRST_DEVICE + len(devices)
-            painter.paint(canvas, number, ident)
+            painter.paint(canvas, number, ident, exact=True)
             devices.append(_note(canvas, entry, ident, next(boxes)))
         else:
             # elsewhere nobody asks where scenery is
-            marked = mark or (bool(devices) and _touches(painter.box(number), devices))
-            painter.paint(canvas, number, SCENERY if marked else NOTHING)
+            exact = bool(devices) and _touches(painter.box(number), devices)
+            painter.paint(canvas, number, SCENERY if exact or mark else NOTHING, exact)
     return devices
 
 

@@ -73,13 +73,47 @@ def test_canvas__far_textures_are_averaged():
     assert abs(inner.mean() - 127) < 6 and inner.std() < 8
 
 
+def halved(canvas):
+    return canvas.rgb.reshape(100, 2, 150, 2, 3).mean(axis=(1, 3))
+
+
+@pytest.mark.parametrize("alpha", [255, 140])
+def test_canvas__half_as_fine_looks_the_same_in_the_picture(alpha):
+    ramp = np.add.outer(np.arange(80), np.arange(60)).astype(np.uint8) + 40
+    texture = Texture(np.dstack([ramp, ramp[:, ::-1], ramp[::-1], np.full((80, 60), alpha, np.uint8)]))
+    corners = np.array([[61.3, 21.7], [180.2, 50.1], [180.2, 150.9], [61.3, 180.4]])
+    pictures = []
+    for exact in (True, False):
+        canvas = Canvas(np.full((200, 300, 3), 90, np.uint8))
+        canvas.quad(texture, corners, PLAIN, 0, exact)
+        canvas.sprite(texture, (200.3, 20.6, 260.8, 110.2), PLAIN, 0, exact)
+        pictures.append(halved(canvas))
+    difference = np.abs(pictures[0] - pictures[1])
+    assert np.abs(pictures[0] - 90).max() > 40
+    assert difference.mean() < 0.4 and np.percentile(difference, 99) < 8
+
+
+def test_painter__leaves_faint_details_out_of_scenery_and_never_out_of_devices():
+    builder = MeshBuilder()
+    builder.box((-1, 1, -1, 1), 0, 2, (200, 200, 200))
+    mesh, light = builder.build(), draw_light(np.random.default_rng(0), [])
+    colors = []
+    for device in (True, False):
+        canvas = Canvas(np.zeros((540, 960, 3), np.uint8))
+        painter = Painter([mesh], np.array([[0.0, 0.0, 90.0]]), np.zeros(1), camera(), light, np.array([device]))
+        painter.paint(canvas, 0, 7, exact=True)
+        colors.append(len(np.unique(canvas.rgb[canvas.ids == 7], axis=0)))
+    assert colors[0] > colors[1] >= 1
+
+
 def test_mesh__hides_the_far_sides_and_shades_by_the_sun():
     builder = MeshBuilder()
     builder.box((-1, 1, -1, 1), 0, 2, (200, 200, 200))
     mesh = builder.build()
     canvas = Canvas(np.zeros((540, 960, 3), np.uint8))
     light = draw_light(np.random.default_rng(0), [])
-    Painter([mesh], np.array([[0.0, 0.0, 10.0]]), np.zeros(1), camera(), light).paint(canvas, 0, 7)
+    painter = Painter([mesh], np.array([[0.0, 0.0, 10.0]]), np.zeros(1), camera(), light, np.array([True]))
+    painter.paint(canvas, 0, 7, exact=True)
     rows, columns = np.nonzero(canvas.ids == 7)
     assert columns.min() == pytest.approx(480 - 750 / 9, abs=2) and rows.max() == pytest.approx(
         270 + 1.4 * 750 / 9, abs=2
