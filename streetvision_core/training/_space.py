@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import eigh
 
 from streetvision_core.types import FloatArray
 
@@ -58,8 +59,8 @@ def principal_axes(x: Array32, seed: int) -> Array32:
     """
     if len(x) > _ROWS_FOR_AXES:
         x = x[np.sort(np.random.default_rng(seed).choice(len(x), _ROWS_FOR_AXES, replace=False))]
-    energies, sides = np.linalg.eigh(x @ x.T)
-    energies, sides = energies[::-1][:_MAX_RANK], sides[:, ::-1][:, :_MAX_RANK]
+    energies, sides = eigh(x @ x.T, subset_by_index=[max(0, len(x) - _MAX_RANK), len(x) - 1])
+    energies, sides = energies[::-1], sides[:, ::-1]
     kept = energies > _LEAST_ENERGY * max(float(energies[0]), _LEAST_ENERGY)
     kept[0] = True
     sizes = np.sqrt(np.maximum(energies[kept], _LEAST_ENERGY))

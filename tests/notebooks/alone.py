@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import uuid
 from pathlib import Path
 
@@ -30,18 +31,20 @@ NIGHT = ("00_", "01_", "05_", "06_", "07_", "02_", "03_", "04_", "08_")
 """The loop's own; they and the others are two files of tests, because a file of tests runs in one process."""
 
 
-def runs_alone(name, home, shared):
+def runs_alone(name, home, shared, champion):
     """Runs it on a workspace that has never been used, but for what it would compute again to the last bit.
 
     Args:
         name: file name in `notebooks`.
         home: an empty folder.
         shared: holds the backbone's ONNX and the feature store of all workspaces.
+        champion: a registry with the first champion.
     """
     stem = name.removesuffix(".ipynb")
     if needed := NEEDS.get(stem):
         pytest.importorskip(needed)
     share(home, shared)
+    shutil.copytree(champion, home / "data" / "models")
     notebook, values, mark = read_notebook(NOTEBOOKS / name), FEWER.get(stem, {}), uuid.uuid4().hex
     step = Step(stem, name, stem, {key: type(value) for key, value in values.items()})
     environment = {**os.environ, **SMALL, "SV_MINING__WORKBENCH": "off", "SV_PATHS__HOME": str(home), MARK: mark}

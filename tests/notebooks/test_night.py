@@ -9,5 +9,5 @@ NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb") if path.name.star
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_notebook__runs_alone(name, tmp_path, shared):
-    runs_alone(name, tmp_path, shared)
+def test_notebook__runs_alone(name, tmp_path, shared, champion):
+    runs_alone(name, tmp_path, shared, champion)

@@ -61,7 +61,11 @@ def stage_seconds(day: Day) -> dict[Stage, float] | None:
 
 
 def evaluation_text(result: dict[str, Any]) -> str:
-    """The figures of an evaluation as lines for a terminal."""
+    """The figures of an evaluation as lines for a terminal; of photos, the tables of `evaluate_photos`."""
+    if "unseen_origins" in result:
+        unseen = result["unseen_origins"]["markdown"]
+        known = result["markdown"]
+        return f"Over group folds:\n\n{known}\n\nOrigins answered by what learned from the others:\n\n{unseen}"
     lines = []
     for name, report in result.items():
         if not isinstance(report, dict) or "overall" not in report:
