@@ -83,7 +83,7 @@ def evaluate(
     if as_json:
         emit(result)
     else:
-        stdout.print(tasks.evaluation_text(result))
+        stdout.print(tasks.evaluation_text(result), markup=False, soft_wrap=True)
 
 
 def select(day: DayText = "", profile: Profile = "", as_json: Json = False) -> None:

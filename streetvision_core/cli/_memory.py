@@ -48,7 +48,7 @@ def plan_memory(
     stdout.print(table)
     colour = "green" if plan.fits else "bold red"
     verdict = "fits" if plan.fits else "too much"
-    say(f"[{colour}]{plan.total_gib:.1f} GiB of {gpu:g}, with runtime and slack: {verdict}[/]")
+    say((f"{plan.total_gib:.1f} GiB of {gpu:g}, with runtime and slack: {verdict}", colour))
     for change in plan.changes:
         say(f"  -> {change.total_gib:5.1f} GiB{' (fits)' if change.fits else ''} with: {change.what}")
     for name in plan.unknown:

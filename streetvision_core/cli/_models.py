@@ -77,7 +77,7 @@ def pull_models(
     if as_json:
         emit({"models": [one.to_dict() for one in done]})
     for one in done:
-        say(f"[green]{one.model}[/]: {one.files} files, {one.bytes / 1e9:.2f} GB at {one.revision}")
+        say((one.model, "green"), f": {one.files} files, {one.bytes / 1e9:.2f} GB at {one.revision}")
 
 
 @models.command("verify", epilog="Example:  streetvision models verify --profile platinum")
@@ -111,9 +111,10 @@ def verify_models(
         emit({"models": rows})
     for row in rows:
         if row["state"] == "ok":
-            say(f"[green]ok[/]    {row['model']}: {row['files']} files, {row['bytes'] / 1e9:.2f} GB, {row['revision']}")
+            size = f"{row['files']} files, {row['bytes'] / 1e9:.2f} GB, {row['revision']}"
+            say(("ok", "green"), f"    {row['model']}: {size}")
         else:
-            say(f"[red]fail[/]  {row['model']}: {row['got']}; {row['do']}")
+            say(("fail", "red"), f"  {row['model']}: {row['got']}; {row['do']}")
     raise typer.Exit(OK if all(row["state"] == "ok" for row in rows) else NAMED_ERROR)
 
 

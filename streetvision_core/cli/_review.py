@@ -42,7 +42,7 @@ def review(
 
     say("the App starts; this takes half a minute")
     with tasks.open_review(tasks.open_day(profile, day), _who(reviewer), port) as app:
-        say(f"[bold]{app.url}[/]\n  keys: {app.keys}\n  end with Ctrl-C; every decision is on disk already")
+        say((app.url, "bold"), f"\n  keys: {app.keys}\n  end with Ctrl-C; every decision is on disk already")
         if browser:
             typer.launch(app.url)
         app.wait()
@@ -97,7 +97,7 @@ def status(profile: Profile = "", as_json: Json = False) -> None:
         return
     for d in days:
         decided = f"{d['accepted']} accepted, {d['flipped']} flipped, {d['set_aside']} set aside"
-        say(f"[bold]{d['day']}[/]: {d['open']} of {d['shown']} open; {decided}; {d['by'] or 'nobody yet'}")
+        say((str(d["day"]), "bold"), f": {d['open']} of {d['shown']} open; {decided}; {d['by'] or 'nobody yet'}")
     if not days:
         say("no day was mined yet; run: streetvision mine")
 
