@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from streetvision_core.data import scenes
 from streetvision_core.errors import ManifestError, ModelError
 from streetvision_core.models.detectors import detector_names, load_detector
 from streetvision_core.models.detectors._dense import DenseDetector, fit_size
@@ -52,17 +53,18 @@ def test_detect__batch_equals_one_by_one(detector):
     assert detector.detect(frames) == [detector.detect([f])[0] for f in frames]
 
 
-def test_detect__finds_rendered_devices(detector):
-    from streetvision_core.data import scenes
+def share_found(detector, roadwork):
+    """Share of 24 rendered scenes in which the detector is at least 0.3 sure of a device."""
+    made = [scenes.render(seed, roadwork=roadwork, width=640, height=384) for seed in range(900_000, 900_024)]
+    boxes = [detector.detect([scene.frame])[0] for scene in made]
+    return np.mean([max((box.score for box in found), default=0.0) >= 0.3 for found in boxes])
 
-    found = labelled = 0
-    for seed in range(900_000, 900_012, 2):
-        scene = scenes.render(seed, roadwork=True, width=640, height=384)
-        (boxes,) = detector.detect([scene.frame])
-        labelled += bool(scene.boxes)
-        found += bool(scene.boxes) and max((b.score for b in boxes), default=0.0) >= 0.3
-    assert labelled >= 4
-    assert found >= 0.6 * labelled
+
+def test_detect__finds_rendered_devices(detector):
+    """On 60 scenes dense-lite2 finds 0.92, and 0.48 where there are none; yolo12n 0.70 and 0.28. Six would be luck."""
+    found, false = share_found(detector, True), share_found(detector, False)
+    assert found >= 0.5
+    assert found >= false + 0.15
 
 
 @pytest.mark.parametrize("make", [DenseDetector, YoloDetector])
