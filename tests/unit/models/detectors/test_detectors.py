@@ -63,7 +63,7 @@ def share_found(detector, roadwork):
 def test_detect__finds_rendered_devices(detector):
     """On 60 scenes dense-lite2 finds 0.92, and 0.48 where there are none; yolo12n 0.70 and 0.28. Six would be luck."""
     found, false = share_found(detector, True), share_found(detector, False)
-    assert found >= 0.5
+    assert found >= 0.6
     assert found >= false + 0.15
 
 
