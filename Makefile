@@ -20,7 +20,7 @@ PYTHON ?= python3
 # Each kernel and each server is a process of its own; without stored bytecode each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help envs setup setup-all run daily weekly lab notebooks test check numbers format lock clean
+.PHONY: help envs setup setup-all run daily weekly lab notebooks test test-long check numbers format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -40,7 +40,10 @@ lab: setup ## JupyterLab in notebooks/
 notebooks: setup-all ## run every numbered notebook headless, each on its own
 	@$(PY) -m pytest tests/notebooks -n 2 --dist loadfile
 
-test: setup-all ## every test
+test: setup-all ## every test but the long ones
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+
+test-long: setup-all ## every test, the long ones too; before an issue is called done
 	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup-all ## lint, types, layers, notebooks without outputs

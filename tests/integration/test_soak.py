@@ -4,7 +4,7 @@ import pytest
 
 from tests.perf.soak import soak
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def test_serve__random_kills_lose_nothing_and_answer_nothing_wrongly(tmp_path):
