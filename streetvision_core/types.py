@@ -22,6 +22,10 @@ FloatArray = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Stage = Literal["classifier", "detectors", "vlm", "ocr"]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 
+UNSURE_MARGIN: Final = 0.1
+"""How near to 0.5 an answer is shown as unsure. A rule for display and no calibrated band: it says that a person should
+look, not how often such answers are wrong."""
+
 Era = Literal["crop-224", "letterbox-224", "native"]
 """The validator's published image regimes: up to 2026-04-06, up to 2026-05-03, since then (FACTS 16b)."""
 ERAS: Final[tuple[Era, ...]] = get_args(Era)
@@ -32,6 +36,16 @@ DEVICE_CLASSES: Final[tuple[DeviceClass, ...]] = get_args(DeviceClass)
 
 FailureMode = Literal["night", "rain", "fog", "glare", "occlusion", "far", "small", "unusual"]
 FAILURE_MODES: Final[tuple[FailureMode, ...]] = get_args(FailureMode)
+
+
+def is_unsure(p_roadwork: float) -> bool:
+    """Whether an answer is so near to the decision threshold that it is shown as unsure.
+
+    Example:
+        >>> [is_unsure(p) for p in (0.02, 0.41, 0.58, 0.61)]
+        [False, True, True, False]
+    """
+    return abs(p_roadwork - 0.5) < UNSURE_MARGIN
 
 
 class Split(StrEnum):
