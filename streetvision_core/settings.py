@@ -159,6 +159,13 @@ class BalanceSettings(_Section):
     hard_weight: float = Field(2.0, ge=1, description="of a row that the champion got wrong")
 
 
+class LearningSettings(_Section):
+    """What is learned from besides the stream, and how much of the stream measures instead."""
+
+    photos: tuple[Path, ...] = Field((), description="folders with roadwork/ and none/, or with a labels.csv")
+    measured_share: float = Field(0.3, ge=0, le=1, description="of the groups the random probe drew: CALIBRATE, TEST")
+
+
 class GateSettings(_Section):
     """The pre-registered promotion test."""
 
@@ -265,6 +272,7 @@ class Settings(BaseSettings):
     mining: MiningSettings = MiningSettings()
     annotate: AnnotateSettings = AnnotateSettings()
     balance: BalanceSettings = BalanceSettings()
+    learning: LearningSettings = LearningSettings()
     gate: GateSettings = GateSettings()
     challenge: ChallengeSettings = ChallengeSettings()
     loop: LoopSettings = LoopSettings()

@@ -207,8 +207,8 @@ class TrainedGroups:
         self.path = path
         self._digests: set[str] = set(path.read_text().split()) if path.exists() else set()
 
-    def __contains__(self, group: str) -> bool:
-        return _short(group) in self._digests
+    def __contains__(self, group: object) -> bool:
+        return _short(str(group)) in self._digests
 
     def __len__(self) -> int:
         return len(self._digests)

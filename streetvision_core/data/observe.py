@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -10,11 +12,70 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.data._evidence_rows import EvidenceMaker, no_evidence
-from streetvision_core.data.feature_store import FeatureStore
-from streetvision_core.models.factory import ModelSet
+from streetvision_core.data.feature_store import FeatureStore, make_name, store_path
+from streetvision_core.models.evidence import widen
+from streetvision_core.models.factory import ModelSet, load_models
+from streetvision_core.settings import Settings
 from streetvision_core.types import Box, BoxesByDetector, Frame
 
 _BATCH: Final = 16
+
+
+@dataclass(frozen=True)
+class Observer:
+    """The frozen models of a profile, and where what they saw is kept.
+
+    Attributes:
+        models: backbone, preprocessing, detectors, image-text model, reader.
+        store: the feature store's file.
+        ocr_min_width_pixels: narrower frames are not read.
+    """
+
+    models: ModelSet
+    store: Path
+    ocr_min_width_pixels: int
+
+    @classmethod
+    def of(cls, settings: Settings, models: ModelSet | None = None) -> Observer:
+        """The observer of a profile; its models are loaded when first used."""
+        made = models if models is not None else load_models(settings)
+        return cls(made, store_path(settings), settings.cascade.ocr_min_width_pixels)
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """`name@version` of each detector, in the profile's order."""
+        return tuple(f"{detector.name}@{detector.version}" for detector in self.models.detectors)
+
+    @property
+    def make(self) -> str:
+        """Short digest of everything a stored row depends on: backbone, preprocessing, detectors and their weights."""
+        names = (self.models.backbone.name, self.models.preprocessor.name, *self.detectors)
+        return hashlib.sha256("|".join(names).encode()).hexdigest()[:12]
+
+    def observe(
+        self, frames: Sequence[Frame], caption: str | None = None, seen: Mapping[str, BoxesByDetector] | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Features float32 [N, D] and full evidence float32 [N, E] of frames; see `observe`."""
+        width = self.ocr_min_width_pixels
+        return observe(frames, self.models, self.store, ocr_min_width_pixels=width, progress=caption, seen=seen)
+
+    def observe_stored(
+        self, digests: Sequence[str], read: Callable[[str], Frame], caption: str | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The same for images known by the sha256 of their bytes; only what is not stored is read and decoded."""
+        kept = FeatureStore(self.store)
+        maker = EvidenceMaker(self.models, self.ocr_min_width_pixels)
+        features = kept.get(digests, make_name(self.models.backbone, self.models.preprocessor))
+        evidence = kept.get(digests, maker.make)
+        new = [digest for digest in dict.fromkeys(digests) if digest not in features or digest not in evidence]
+        for start in range(0, len(new), _BATCH):
+            some = new[start : start + _BATCH]
+            rows = self.observe([read(digest) for digest in some], caption)
+            features |= dict(zip(some, rows[0], strict=True))
+            evidence |= dict(zip(some, rows[1], strict=True))
+        if not digests:
+            return self.observe([])
+        return np.stack([features[d] for d in digests]), np.stack([widen(evidence[d]) for d in digests])
 
 
 def boxes_of(frame: Frame, models: ModelSet) -> dict[str, tuple[Box, ...]]:

@@ -105,6 +105,45 @@ def join_near_duplicates(groups: Sequence[str], features: FloatArray, threshold:
     return [root(group) for group in groups]
 
 
+def joins_splits(
+    features: FloatArray,
+    splits: Sequence[str],
+    threshold: float,
+    fixed: int = 0,
+    counted: npt.NDArray[np.bool_] | None = None,
+) -> npt.NDArray[np.bool_]:
+    """Rows that would join groups of two splits: nearly equal to an earlier row of another split that was kept.
+
+    The first row of such a pair stays, so that what is kept never depends on what comes later.
+
+    Args:
+        features: [N, D], any non-zero scale.
+        splits: split of each row.
+        threshold: rows whose cosine is at least this are nearly equal.
+        fixed: the first so many rows are kept in any case.
+        counted: False for rows that join nothing and are joined by nothing; None counts all.
+
+    Returns:
+        bool [N], True where the row is to be set aside.
+
+    Example:
+        >>> joins_splits(np.array([[1.0, 0.0], [1.0, 0.01], [0.0, 1.0]]), ["TRAIN", "TEST", "TEST"], 0.99).tolist()
+        [False, True, False]
+    """
+    x = _unit(features)
+    place = np.unique(np.asarray(splits, dtype=str), return_inverse=True)[1] if len(splits) else np.zeros(0, np.int64)
+    kept = np.ones(len(x), bool) if counted is None else counted.copy()
+    aside = np.zeros(len(x), bool)
+    for start in range(fixed, len(x), _BLOCK):
+        block = slice(start, min(start + _BLOCK, len(x)))
+        near = (x[block] @ x[: block.stop].T >= threshold) & (place[block, None] != place[None, : block.stop])
+        for row in np.flatnonzero(near.any(axis=1)):
+            number = start + int(row)
+            if kept[number] and (near[row, :number] & kept[:number]).any():
+                kept[number], aside[number] = False, True
+    return aside
+
+
 def check_no_leak(
     groups: Sequence[str],
     splits: Sequence[Split],
@@ -146,13 +185,17 @@ def check_no_leak(
 
 def _near_pairs(features: FloatArray, threshold: float) -> Iterator[tuple[int, int]]:
     """Pairs i < j of rows with cosine >= threshold; rows of zeros are near nothing."""
-    x = np.asarray(features, np.float32)
-    x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    x = _unit(features)
     for start in range(0, len(x), _BLOCK):
         near = x[start : start + _BLOCK] @ x[start:].T >= threshold
         for i, j in zip(*np.nonzero(near), strict=True):
             if j > i:
                 yield start + int(i), start + int(j)
+
+
+def _unit(features: FloatArray) -> npt.NDArray[np.float32]:
+    x = np.asarray(features, np.float32)
+    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12), np.float32)
 
 
 def _wrong(got: str, allowed: str) -> DataError:

@@ -27,11 +27,13 @@ class Balanced:
 
     Attributes:
         table: the kept rows, weights scaled; None where the stream has none.
+        rows: their numbers in all days under each other, int64 [K].
         capped: rows that a cap left out.
         share: share of the TRAIN weight that the stream has afterwards, in [0, 1].
     """
 
     table: FeatureTable | None
+    rows: npt.NDArray[np.int64]
     capped: int
     share: float
 
@@ -60,16 +62,17 @@ def balance_stream(base: FeatureTable, days: Sequence[FeatureTable], settings: B
         days: what each day added, oldest first, with splits; of a group that is full the newest rows stay.
         settings: caps and the largest share.
     """
-    kept: list[FeatureTable] = []
-    capped, taken = 0, Counter[str]()
+    chosen: list[npt.NDArray[np.int64]] = []
+    total = left = sum(len(table) for table in days)
+    taken = Counter[str]()
     for table in reversed(days):
-        rows = _within_caps(table, settings, taken)
-        capped += len(table) - len(rows)
-        if len(rows):
-            kept.append(table.select(rows))
-    if not kept:
-        return Balanced(None, capped, 0.0)
-    stream = FeatureTable.concat(kept[::-1])
+        left -= len(table)
+        chosen.append(left + _within_caps(table, settings, taken))
+    rows = np.concatenate([np.zeros(0, np.int64), *chosen[::-1]])
+    capped = total - len(rows)
+    if not len(rows):
+        return Balanced(None, rows, capped, 0.0)
+    stream = FeatureTable.concat(days).select(rows)
     weights = stream.weights * np.array([era_weight(era) for era in stream.eras], np.float64)
     for split in (Split.TRAIN, Split.SELECT):
         mine, theirs = stream.in_split(split), base.in_split(split)
@@ -80,7 +83,7 @@ def balance_stream(base: FeatureTable, days: Sequence[FeatureTable], settings: B
     mine = stream.in_split(Split.TRAIN)
     ours, others = float(weights[mine].sum()), _photo_weight(base, base.in_split(Split.TRAIN))
     share = ours / (ours + others) if ours + others else 0.0
-    return Balanced(replace(stream, weights=weights.astype(np.float32)), capped, share)
+    return Balanced(replace(stream, weights=weights.astype(np.float32)), rows, capped, share)
 
 
 def _photo_weight(base: FeatureTable, mask: npt.NDArray[np.bool_]) -> float:

@@ -1,0 +1,98 @@
+"""All sources of a workspace as one dataset: the steps of notebook 01, for commands and for the first version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from streetvision_core.data.challenge_set import TrainedGroups
+from streetvision_core.data.observe import Observer
+from streetvision_core.data.starter import StarterPack, load_starter
+from streetvision_core.learning.build import build_dataset
+from streetvision_core.learning.dataset import Dataset
+from streetvision_core.learning.measured import choose_measured, load_measured
+from streetvision_core.learning.rendered import heldout_rows
+from streetvision_core.learning.sources import (
+    KnownLabel,
+    check_photographs,
+    drawn_by_probe,
+    logged_rows,
+    made_rows,
+    pack_fits,
+    photo_rows,
+    starter_rows,
+)
+from streetvision_core.mining.querylog import QueryLog, QueryRow
+from streetvision_core.mining.select import MinedSet
+from streetvision_core.settings import Settings
+from streetvision_core.types import Split
+
+MINED_SET: Final = "mined.json"
+"""What a night chose, in its folder."""
+
+
+def base_rows(settings: Settings, observer: Observer, pack: StarterPack | None = None) -> Dataset:
+    """What there is before the first night: photographs and the held-out scenes.
+
+    Raises:
+        DataError: no photograph that the profile's models can learn from; raised before any work.
+    """
+    pack = pack if pack is not None else load_starter()
+    check_photographs(settings, pack)
+    parts = [starter_rows(pack, observer)] if pack_fits(settings, pack) else []
+    parts += [photo_rows(settings.paths.home / folder, observer) for folder in settings.learning.photos]
+    heldout = heldout_rows(observer, settings.loop.heldout_frames, settings.paths.resolve("data") / "heldout")
+    return Dataset.concat([*parts, heldout])
+
+
+def stream_rows(
+    settings: Settings,
+    observer: Observer,
+    queries: Sequence[QueryRow],
+    labels: Mapping[str, KnownLabel],
+    log: QueryLog,
+    upto_day: str = "9999",
+) -> list[Dataset]:
+    """What the stream adds, one dataset a day: labelled queries, and what was made to order that day."""
+    days = settings.paths.resolve("data") / "days"
+    logged = logged_rows(queries, labels, log, observer, settings.balance.hard_weight)
+    made = {folder.name: made_rows(folder, observer) for folder in days.glob("????-??-??")}
+    names = sorted(name for name in {*logged, *made} if name <= upto_day)
+    both = [[part for part in (logged.get(name), made.get(name)) if part] for name in names]
+    return [Dataset.concat(parts) for parts in both if parts]
+
+
+def measured_groups(
+    settings: Settings, queries: Sequence[QueryRow], upto_day: str = "9999"
+) -> tuple[dict[str, Split], set[str]]:
+    """Groups that measure, each with its split, and the images the random probe drew, by sha256."""
+    data = settings.paths.resolve("data")
+    mined = [MinedSet.load(path) for path in sorted((data / "days").glob(f"????-??-??/{MINED_SET}"))
+             if path.parent.name <= upto_day]  # fmt: skip
+    drawn = drawn_by_probe(mined, queries)
+    taught = TrainedGroups(data / "challenge" / "taught.txt")
+    known = load_measured(data)
+    return choose_measured(drawn.values(), taught, known, settings.learning.measured_share), set(drawn)
+
+
+def assemble(
+    settings: Settings, observer: Observer, log: QueryLog, labels: Mapping[str, KnownLabel], upto_day: str = "9999"
+) -> tuple[Dataset, dict[str, Split]]:
+    """The dataset of a workspace, and the groups that measure from now on (`record_measured` keeps them)."""
+    base, queries = base_rows(settings, observer), log.rows()
+    measured, drawn = measured_groups(settings, queries, upto_day)
+    dataset = build_dataset(
+        base,
+        stream_rows(settings, observer, queries, labels, log, upto_day),
+        measured=measured,
+        drawn=drawn,
+        balance=settings.balance,
+        near_duplicate_cosine=settings.mining.near_duplicate_cosine,
+    )
+    return dataset, measured
+
+
+def dataset_file(data: Path, night: str) -> Path:
+    """Where a night's dataset lies."""
+    return data / "days" / night / "dataset.parquet"
