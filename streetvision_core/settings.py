@@ -172,7 +172,13 @@ class GateSettings(_Section):
     alpha: float = Field(0.05, gt=0, lt=0.5)
     margin: float = Field(0.05, ge=0, lt=1, description="largest tolerated loss of accuracy per origin")
     min_origin_size: int = Field(30, ge=1, description="smaller origins are pooled")
-    max_age_days: int = Field(90, ge=1)
+    promotion: Literal["auto", "ask"] = Field(
+        "auto", description="ask: what passed waits for `streetvision versions approve`"
+    )
+    erosion_margin: float = Field(
+        0.05, ge=0, lt=1, description="largest tolerated loss on photographs against the first version, all in all"
+    )
+    max_age_days: int = Field(90, ge=1, description="an older version should be replaced; it speaks 20 days before")
 
 
 class ChallengeSettings(_Section):

@@ -19,6 +19,7 @@ from streetvision_core.cli import (
     _predict,
     _review,
     _serving,
+    _versions,
     _video,
     _workspace,
 )
@@ -36,7 +37,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for room in (_predict, _video, _learning, _engine, _review, _loop, _serving, _miner, _models, _memory, _workspace):
+for room in (
+    _predict,
+    _video,
+    _learning,
+    _engine,
+    _review,
+    _loop,
+    _serving,
+    _miner,
+    _models,
+    _memory,
+    _versions,
+    _workspace,
+):
     room.register(app)
 
 

@@ -1,4 +1,4 @@
-"""`streetvision doctor`, `history`, `rollback`, `schedule`: the house itself."""
+"""`streetvision doctor` and `schedule`: the workspace itself."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from streetvision_core.cli._output import NAMED_ERROR, OK, emit, say, stdout
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command(epilog="Example:  streetvision doctor --json")(doctor)
-    app.command(epilog="Example:  streetvision history")(history)
-    app.command(epilog='Example:  streetvision rollback --by anna --reason "worse on the new camera"')(rollback)
     app.command(epilog="Example:  streetvision schedule --out /etc/streetvision")(schedule)
 
 
@@ -42,36 +40,6 @@ def doctor(profile: Profile = "", as_json: Json = False) -> None:
             table.add_row(check.name, state, escape(check.found), escape(check.action) if check.status != "ok" else "")
         stdout.print(table)
     raise typer.Exit(NAMED_ERROR if report.exit_code else OK)
-
-
-def history(profile: Profile = "", as_json: Json = False) -> None:
-    """What served when, and why."""
-    from streetvision_core.registry.versions import open_registry
-    from streetvision_core.settings import load_settings
-
-    events = open_registry(load_settings(profile or None)).history()
-    if as_json:
-        emit([event.to_dict() for event in events])
-        return
-    for event in events:
-        when, what = event.to_dict()["time"], (f"  {event.action:9} ", "bold")
-        say(when, what, f"{event.version}  ({event.by}) {event.reason}")
-    if not events:
-        say("no version has served yet; run: streetvision daily --demo")
-
-
-def rollback(
-    by: Annotated[str, typer.Option(help="Who decides.")],
-    reason: Annotated[str, typer.Option(help="Why; it stands in the history.")],
-    to: Annotated[str, typer.Option(help="A version that has served; empty takes the one before.")] = "",
-    profile: Profile = "",
-) -> None:
-    """Makes an earlier champion serve again."""
-    from streetvision_core.registry.versions import open_registry
-    from streetvision_core.settings import load_settings
-
-    event = open_registry(load_settings(profile or None)).rollback(by, reason, to or None)
-    say(f"{event.version} serves again")
 
 
 def schedule(

@@ -1,16 +1,27 @@
-"""An append-only file of hash-chained JSON lines: a torn last line is mended, an edited one is found."""
+"""An append-only file of hash-chained JSON lines: a torn last line is dropped, an edited or missing one is found.
+
+The chain alone cannot miss its own end, so a second file, the head, holds how many lines there are and the hash of the
+last one. It is written after each line; a kill between the two leaves a chain that is longer than its head, which is
+right. A chain that is shorter has lost lines that were on disk.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from streetvision_core.errors import RegistryError, StorageError
+from streetvision_core.storage import atomic_write_json
 
 FIRST_HASH: Final = "0" * 64
+Records = list[dict[str, Any]]
+_log = structlog.get_logger(__name__)
 
 
 def canonical(value: Any) -> bytes:
@@ -18,16 +29,36 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
+def head_path(path: Path) -> Path:
+    """Where the number of lines of a chain and the hash of its last one are kept."""
+    return path.with_suffix(".head.json")
+
+
+def read_records(path: Path) -> Records:
     """All whole lines, checked.
 
     A last line without its line feed is what a kill in the middle of a write leaves; it was never acknowledged, so it
-    is passed over.
+    is skipped.
 
     Raises:
-        RegistryError: a whole line that was edited, moved or removed from the middle.
+        RegistryError: a whole line that was edited, moved or removed, from the middle or from the end.
     """
-    return _parse(path, _read(path))[0]
+    return _read_checked(path)[0]
+
+
+def salvage_records(path: Path) -> Records:
+    """The lines before the first one that is damaged; never raises."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return []
+    records: Records = []
+    try:
+        for record in _walk(path, data[: data.rfind(b"\n") + 1]):
+            records.append(record)
+    except RegistryError:
+        pass
+    return records
 
 
 def append_record(path: Path, record: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +70,7 @@ def append_record(path: Path, record: dict[str, Any]) -> dict[str, Any]:
         RegistryError: the file is not a whole chain.
         StorageError: the disk is full; the file then ends as before.
     """
-    records, end = _parse(path, _read(path))
+    records, end = _read_checked(path)
     body = {**record, "prev_hash": records[-1]["hash"] if records else FIRST_HASH}
     line = {**body, "hash": _hash(body)}
     try:
@@ -48,11 +79,20 @@ def append_record(path: Path, record: dict[str, Any]) -> dict[str, Any]:
         raise StorageError(
             got=f"{error.strerror or error} while appending to {path.name}",
             allowed="a writable folder with free space",
-            action=f"free space or mend the rights of {path.parent}, then run again; the old champion still serves",
+            action=f"free space or fix the rights of {path.parent}, then run again; the old champion still serves",
             path=str(path),
             errno=error.errno,
         ) from error
+    _write_head(path, len(records) + 1, line["hash"])
     return line
+
+
+def _write_head(path: Path, count: int, last_hash: str) -> None:
+    try:
+        atomic_write_json(head_path(path), {"count": count, "hash": last_hash})
+    except (OSError, StorageError) as error:
+        # The line is on disk and counts; the next one writes the head again.
+        _log.warning("head of the promotions not written", error=str(error))
 
 
 def _write_line(path: Path, end: int, line: bytes) -> None:
@@ -91,15 +131,48 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _parse(path: Path, data: bytes) -> tuple[list[dict[str, Any]], int]:
+def _read_checked(path: Path) -> tuple[Records, int]:
+    # The head first: a writer at work between the two reads makes the chain longer than this head, never shorter.
+    head = _read_head(path)
+    data = _read(path)
     end = data.rfind(b"\n") + 1
-    records: list[dict[str, Any]] = []
-    previous = FIRST_HASH
-    for number, line in enumerate(data[:end].splitlines(), start=1):
-        record = _checked(path, number, line, previous)
-        records.append(record)
-        previous = record["hash"]
+    records = list(_walk(path, data[:end]))
+    if head is not None:
+        _check_end(path, records, *head)
     return records, end
+
+
+def _read_head(path: Path) -> tuple[int, str] | None:
+    """Number of lines and hash of the last one; None for a chain written before there were heads."""
+    try:
+        head = json.loads(head_path(path).read_bytes())
+        return int(head["count"]), str(head["hash"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        # What the head guards against is a cut chain; a damaged head alone must not stop the registry.
+        _log.warning("head of the promotions cannot be read", error=f"{type(error).__name__}: {error}")
+        return None
+
+
+def _check_end(path: Path, records: Records, count: int, last_hash: str) -> None:
+    if len(records) >= count and (count == 0 or records[count - 1]["hash"] == last_hash):
+        return
+    raise RegistryError(
+        got=f"{len(records)} lines in {path.name}, where {count} were written: its end was cut off",
+        allowed=f"a chain that goes on to the line with the hash {last_hash[:12]}",
+        action=f"bring {path} back from a backup; the versions themselves are untouched",
+        path=str(path),
+        line=len(records),
+    )
+
+
+def _walk(path: Path, data: bytes) -> Iterator[dict[str, Any]]:
+    previous = FIRST_HASH
+    for number, line in enumerate(data.splitlines(), start=1):
+        record = _checked(path, number, line, previous)
+        yield record
+        previous = record["hash"]
 
 
 def _checked(path: Path, number: int, line: bytes, previous: str) -> dict[str, Any]:
@@ -107,7 +180,7 @@ def _checked(path: Path, number: int, line: bytes, previous: str) -> dict[str, A
         record: dict[str, Any] = json.loads(line)
         body = {key: value for key, value in record.items() if key != "hash"}
         whole = record["prev_hash"] == previous and record["hash"] == _hash(body)
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         whole = False
     if not whole:
         raise RegistryError(

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from streetvision_core.errors import RegistryError, StorageError
+from streetvision_core.errors import ManifestError, RegistryError, StorageError
 from streetvision_core.registry._records import sync_folder
 from streetvision_core.registry.manifest import MANIFEST_FILE, scan_folder
 
@@ -22,7 +22,12 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def store(
-    root: Path, files: Mapping[str, bytes | Path], card: Mapping[str, Any], now: datetime, known: Mapping[str, str]
+    root: Path,
+    files: Mapping[str, bytes | Path],
+    card: Mapping[str, Any],
+    now: datetime,
+    known: Mapping[str, str],
+    digest: str | None = None,
 ) -> str:
     """Writes a version and returns its name; the caller holds the registry's lock.
 
@@ -32,6 +37,12 @@ def store(
         card: written as `card.json`.
         now: aware time of creation.
         known: name by digest of the versions there are; the same bytes are the same version.
+        digest: what the files must come to; None takes whatever they are.
+
+    Raises:
+        ManifestError: a file is no plain data file, or the files come to another digest.
+        RegistryError: a name cannot be used, or the card is no JSON.
+        StorageError: the disk is full; nothing is registered then.
     """
     contents = {**_checked_names(files), CARD_FILE: _card_bytes(card)}
     for leftover in root.glob(f"{_STAGE}*"):
@@ -42,6 +53,12 @@ def store(
         for name, content in contents.items():
             _write(stage / name, content)
         manifest = scan_folder(stage, now)
+        if digest is not None and manifest.digest != digest:
+            raise ManifestError(
+                got=f"files with the digest {manifest.digest[:12]}",
+                allowed=digest[:12],
+                action="fetch the files again from where they were made; nothing was registered",
+            )
         if manifest.digest in known:
             return known[manifest.digest]
         _write(stage / MANIFEST_FILE, json.dumps(manifest.to_dict(), indent=2, sort_keys=True).encode() + b"\n")
@@ -56,7 +73,7 @@ def store(
         raise StorageError(
             got=f"{error.strerror or error} while registering a version",
             allowed="readable source files and a writable folder with free space",
-            action=f"free space or mend the rights of {root}, then run again; nothing was registered",
+            action=f"free space or fix the rights of {root}, then run again; nothing was registered",
             errno=error.errno,
         ) from error
     finally:
@@ -97,4 +114,4 @@ def _card_bytes(card: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(dict(card), indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
     except (TypeError, ValueError) as error:
-        raise RegistryError(f"a card that is no JSON: {error}", "JSON values without NaN", "mend the card") from error
+        raise RegistryError(f"a card that is no JSON: {error}", "JSON values without NaN", "fix the card") from error

@@ -4,10 +4,11 @@ A challenger is promoted only if all of this holds on the same rows:
 
 1. it is superior overall: exact one-sided McNemar test, one vote per group;
 2. its accuracy and its MCC over all rows are not lower (a guard: many small wins must not pay for a lost drive);
-3. it is not inferior at any origin: a test where an origin has groups enough to carry one, else a guard that says so.
+3. it is not inferior at any origin: a test where an origin has groups enough to carry one, else a guard that says so;
+4. on photographs it has not lost more than a margin against the first version of its make (see `erosion`).
 
-All parts must pass, so the probability to promote a challenger that violates one of 1 and the tests of 3 is at most
-alpha (an intersection-union test needs no correction).
+All parts must pass, so the probability to promote a challenger that violates one of 1 and the tests of 3 and 4 is at
+most alpha (an intersection-union test needs no correction).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.registry.decision import GateDecision, Override, protocol_sha256
+from streetvision_core.registry.erosion import Erosion, FirstAnswers, erosion_protocol, measure_erosion
 from streetvision_core.registry.paired import (
     IntArray,
     group_votes,
@@ -32,7 +34,7 @@ from streetvision_core.registry.paired import (
 from streetvision_core.scoring.metrics import mcc
 from streetvision_core.settings import GateSettings
 
-__all__ = ["GateDecision", "Override", "decide", "protocol"]
+__all__ = ["FirstAnswers", "GateDecision", "Override", "decide", "protocol"]
 
 SMALL_ORIGINS: Final = "small origins"
 CARRY_POWER: Final = 0.8
@@ -44,7 +46,7 @@ Bools = npt.NDArray[np.bool_]
 def protocol(settings: GateSettings) -> dict[str, Any]:
     """The rules, fixed before any data are seen; their digest is kept with each decision."""
     return {
-        "name": "paired-groups/1",
+        "name": "paired-groups/2",
         "alpha": settings.alpha,
         "margin": settings.margin,
         "min_origin_size_groups": settings.min_origin_size,
@@ -56,6 +58,7 @@ def protocol(settings: GateSettings) -> dict[str, Any]:
         "carries_a_test": f"equal models differing on {CARRY_DISCORDANCE} of groups pass with power {CARRY_POWER}",
         "origin_guard": f"extra errors <= max({GUARD_FREE_ERRORS}, floor(margin * rows))",
         "small_origins": "pooled and judged together, and each by the guard",
+        "erosion": erosion_protocol(settings),
         "default": "keep the champion",
     }
 
@@ -96,6 +99,7 @@ def decide(
     *,
     champion: str = "",
     challenger: str = "",
+    first: FirstAnswers | None = None,
 ) -> GateDecision:
     """Compares two versions on the same held-out rows.
 
@@ -108,13 +112,14 @@ def decide(
         settings: alpha, margin and the size below which origins are pooled.
         champion: name of the champion; a promotion checks that it still serves.
         challenger: name of the challenger; a promotion of any other version is refused.
+        first: answers of the first version of today's make; None holds no second guard.
 
     Returns:
-        A decision. Data that cannot be judged never raise: the champion is kept and the reason told.
+        A decision. Data that cannot be judged never raise: the champion is kept, with the reason.
     """
     p0, p1, labels = (_floats(a) for a in (champion_p, challenger_p, y))
     rules = protocol(settings)
-    fault = _fault(p0, p1, labels, groups, origins)
+    fault = _fault(p0, p1, labels, groups, origins) or _first_fault(first, p0.size)
     if fault:
         reasons: tuple[str, ...] = (f"Champion kept: {fault}.",)
         return GateDecision(False, reasons, {"fault": fault}, rules, protocol_sha256(rules), champion, challenger)
@@ -122,15 +127,25 @@ def decide(
     rows = _Rows((p0 > 0.5) == truth, (p1 > 0.5) == truth, number_groups(groups), np.asarray(origins, dtype=str))
     overall, passed, words = _overall(rows, mcc(p0, truth), mcc(p1, truth), settings.alpha)
     by_origin = _origins(rows, settings)
-    promote = passed and all(result.passed for result in by_origin)
+    eroded = _erosion(rows, first, truth, settings)
+    promote = passed and all(result.passed for result in by_origin) and (eroded is None or eroded.passed)
     verdict = "Challenger promoted: every part passed." if promote else "Champion kept: not every part passed."
     numbers = {
         **overall,
         "origins": [asdict(result) for result in by_origin],
+        "erosion": eroded.to_dict() if eroded is not None else None,
         "data_sha256": _data_sha256(labels, groups, origins),
     }
-    reasons = (verdict, *words, *(result.reason for result in by_origin))
+    reasons = (verdict, *words, *(result.reason for result in by_origin), *([eroded.reason] if eroded else []))
     return GateDecision(promote, reasons, numbers, rules, protocol_sha256(rules), champion, challenger)
+
+
+def _erosion(rows: _Rows, first: FirstAnswers | None, truth: Bools, settings: GateSettings) -> Erosion | None:
+    if first is None:
+        return None
+    shown = np.asarray(first.photographs, dtype=bool)
+    right = (_floats(first.p) > 0.5) == truth
+    return measure_erosion(first.version, right[shown], rows.challenger[shown], rows.groups[shown], settings)
 
 
 def _overall(
@@ -249,6 +264,17 @@ def _fault(
     if np.unique(labels).size < 2:
         return f"all {labels.size} rows have the label {labels[0]:.0f}, one class alone says nothing"
     return ""
+
+
+def _first_fault(first: FirstAnswers | None, n_rows: int) -> str:
+    """Why the first version's answers cannot be compared with; empty if they can, or there are none."""
+    if first is None:
+        return ""
+    p = _floats(first.p)
+    if p.size != n_rows or len(first.photographs) != n_rows:
+        return f"rows are missing ({p.size} answers of the first version to {n_rows} rows)"
+    bad = int((~((p >= 0) & (p <= 1))).sum())
+    return f"{bad} of {p.size} answers of the first version are NaN or outside [0, 1]" if bad else ""
 
 
 def _data_sha256(labels: npt.NDArray[np.float64], groups: Sequence[str], origins: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 Example:
     >>> import tempfile
+    >>> from pathlib import Path
     >>> registry = Registry(Path(tempfile.mkdtemp()))
     >>> version = registry.create({"head.json": b"{}"}, {"made_by": "an example"})
     >>> registry.install_first(version, by="loop").action
@@ -12,137 +13,27 @@ Example:
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, Literal
 
-import structlog
-from filelock import FileLock
-
-from streetvision_core.errors import ManifestError, RegistryError, StorageError
-from streetvision_core.registry import _staging
+from streetvision_core.errors import ManifestError, RegistryError
+from streetvision_core.registry import events
+from streetvision_core.registry._store import CARD_FILE, HISTORY_FILE, ModelVersion, VersionStore
 from streetvision_core.registry.decision import GateDecision, Override
-from streetvision_core.registry.manifest import Manifest, check_folder, read_manifest
-from streetvision_core.registry.promotions import Event, PromotionLog, Served
+from streetvision_core.registry.events import CHANGES, Action, Event, Served
 from streetvision_core.settings import Settings
 
+__all__ = ["CARD_FILE", "HISTORY_FILE", "Alias", "Mode", "ModelVersion", "Registry", "open_registry"]
+
 Alias = Literal["champion", "challenger"]
-CARD_FILE: Final = _staging.CARD_FILE
-HISTORY_FILE: Final = "promotions.jsonl"
-_log = structlog.get_logger(__name__)
+Mode = Literal["auto", "ask"]
+"""What becomes of a challenger that passed: `auto` promotes it, `ask` lets it wait for a person."""
+ASKS: Final = "Passed, and waits for `streetvision versions approve` (gate.promotion is ask)."
 
 
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """One registered version.
-
-    Attributes:
-        name: `v0001-` and the first eight digits of the digest.
-        folder: where its files lie; never changed after registration.
-        created_at: aware, UTC.
-        digest: hex sha256 over all its files.
-        card: what `card.json` says.
-    """
-
-    name: str
-    folder: Path
-    created_at: datetime
-    digest: str
-    card: Mapping[str, Any]
-
-    def check(self) -> Manifest:
-        """Compares every file with the manifest.
-
-        Raises:
-            ManifestError: names the first file that differs.
-        """
-        return check_folder(self.folder)
-
-    def path(self, file_name: str) -> Path:
-        """The path of one of its files."""
-        return self.folder / file_name
-
-
-class Registry:
-    """Versions under one folder.
-
-    Args:
-        root: the folder, usually `data/models`.
-        mirror: called with the registry after every change, to show it elsewhere; must not raise.
-        clock: gives the time of events.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        mirror: Callable[[Registry], None] | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self.root = root
-        self.promotions = PromotionLog(root / HISTORY_FILE)
-        self._mirror = mirror
-        self._clock = clock
-
-    def create(self, files: Mapping[str, bytes | Path] | Path, card: Mapping[str, Any]) -> ModelVersion:
-        """Registers files as a new version, or returns the version that already holds the same bytes.
-
-        Args:
-            files: content or source path by file name, or a flat folder.
-            card: JSON-ready facts: data, parameters, scores, licences. Kept as `card.json`.
-
-        Raises:
-            ManifestError: a file is no plain data file.
-            RegistryError: a name cannot be used, or the card is not JSON.
-            StorageError: the disk is full; nothing is registered then.
-        """
-        contents = {p.name: p for p in sorted(files.iterdir())} if isinstance(files, Path) else dict(files)
-        with self._locked():
-            now = self._clock().astimezone(UTC)
-            name = _staging.store(self.root, contents, card, now, {v.digest: v.name for v in self.list()})
-        self._reflect()
-        return self.get(name)
-
-    def list(self) -> tuple[ModelVersion, ...]:
-        """Every version whose manifest and card can be read, oldest first; files are not checked."""
-        versions = []
-        for name in self._names():
-            try:
-                versions.append(self._read(name))
-            except ManifestError as error:
-                _log.warning("version passed over", version=name, error=str(error))
-        return tuple(versions)
-
-    def get(self, name: str, check: bool = True) -> ModelVersion:
-        """The version of a name, of a number such as `v0003`, or of an alias.
-
-        Args:
-            name: what to look for.
-            check: compare every file with the manifest.
-
-        Raises:
-            RegistryError: no such version.
-            ManifestError: a file differs from the manifest.
-        """
-        wanted: str | None = name
-        if name in ("champion", "challenger"):
-            wanted = getattr(self.promotions, name)()
-        names = self._names()
-        found = [n for n in names if wanted is not None and (n == wanted or n.split("-")[0] == wanted)]
-        if not found:
-            raise RegistryError(
-                got=f"{name!r}, which is no version here",
-                allowed=", ".join((*names, "champion", "challenger")) if names else "nothing yet: no version exists",
-                action="name one of them, or register a version with Registry.create",
-                name=name,
-            )
-        version = self._read(found[-1])
-        if check:
-            version.check()
-        return version
+class Registry(VersionStore):
+    """Versions under one folder, and who may put which of them into service."""
 
     def alias(self, name: Alias) -> ModelVersion:
         """The checked version an alias stands for.
@@ -153,20 +44,41 @@ class Registry:
         return self.get(name)
 
     def champion(self) -> ModelVersion | None:
-        """The version that serves, checked; None before the first."""
+        """The version the gate compares with, checked; None before the first."""
         return self.get("champion") if self.promotions.champion() else None
 
     def challenger(self) -> ModelVersion | None:
         """The version under test, checked; None if there is none."""
         return self.get("challenger") if self.promotions.challenger() else None
 
-    def history(self) -> tuple[Event, ...]:
-        """Every event, oldest first."""
-        return self.promotions.history()
+    def serving(self) -> ModelVersion | None:
+        """The version that ought to serve, unchecked: the pinned one, else the champion; None before the first."""
+        name = self.promotions.serving()
+        return self.get(name, check=False) if name else None
 
     def served_at(self, time: datetime) -> Served | None:
         """Which version served at an aware time, and why."""
         return self.promotions.served_at(time)
+
+    def hold_event(self) -> Event | None:
+        """What keeps automatic promotion away: a hold or a rollback; None if nothing does."""
+        return events.hold_of(self.history())
+
+    def waiting(self) -> tuple[Event, ...]:
+        """What passed the gate against today's champion and waits for a person, oldest first."""
+        return events.waiting_of(self.history())
+
+    def first_with(self, backbone: str, preprocessing: str) -> ModelVersion | None:
+        """The first version that served with this backbone and preprocessing and is still whole; None if none did."""
+        served = dict.fromkeys(e.version for e in self.history() if e.action in CHANGES)
+        for name in served:
+            try:
+                version = self.get(name)
+            except (ManifestError, RegistryError):
+                continue
+            if version.made_with == (backbone, preprocessing):
+                return version
+        return None
 
     def install_first(self, version: ModelVersion | str, by: str) -> Event:
         """Makes a version champion where there is none to compare it with.
@@ -190,25 +102,77 @@ class Registry:
         with self._locked():
             return self._append("refuse", version, "gate", " ".join(decision.reasons), decision.to_dict())
 
+    def settle(self, version: ModelVersion | str, decision: GateDecision, mode: Mode = "auto") -> Event:
+        """Carries a decision of the gate out: promotes, refuses, or records that the version passed and waits.
+
+        It waits under a hold, and with `ask`. Repeating it with the same decision changes nothing.
+
+        Raises:
+            RegistryError: a promoting decision is about other versions, or the version serves already.
+        """
+        with self._locked():
+            name, history = self.get(_name(version)).name, self.history()
+            action, why = self._outcome(decision, mode, events.hold_of(history))
+            last = next((e for e in reversed(history) if e.action not in ("hold", "unhold", "import")), None)
+            if last is not None and (last.action, last.version, last.decision) == (action, name, decision.to_dict()):
+                return last
+            if decision.promote:
+                self._check_promotable(name, decision)
+            if events.challenger_of(history) != name:
+                self._append("challenge", name, "loop", "put up for the gate")
+            return self._append(action, name, "gate", why, decision.to_dict())
+
     def promote(self, version: ModelVersion | str, decision: GateDecision | Override) -> Event:
         """Makes a version champion. A kill at any point leaves the old champion or the new one.
 
         Raises:
-            RegistryError: the decision does not promote, or is about other versions; the version serves already.
+            RegistryError: the decision does not promote, or is about other versions; the version serves already;
+                promotions are on hold and no person decides.
             ManifestError: a file of the version differs from its manifest.
         """
         with self._locked():
             name = self.get(_name(version)).name
-            champion = self.promotions.champion()
-            if name == champion:
-                raise RegistryError(f"{name}, which serves already", "another version", "nothing needs to be done")
             if isinstance(decision, Override):
+                self._check_other(name)
                 return self._append("override", name, decision.by, decision.reason)
-            decision.check(champion or "", name)
+            self._check_promotable(name, decision)
+            hold = self.hold_event()
+            if hold is not None:
+                raise RegistryError(
+                    got=f"a promotion of {name}, while promotions are on hold ({_held(hold)})",
+                    allowed="promotions by the gate where nothing holds them",
+                    action="run `streetvision versions approve`, or end the hold: streetvision versions unhold",
+                )
             return self._append("promote", name, "gate", " ".join(decision.reasons), decision.to_dict())
 
+    def approve(self, version: ModelVersion | str | None, by: str) -> Event:
+        """Puts a version that passed the gate and waits into service; a hold stays.
+
+        Args:
+            version: which; None takes the newest that waits.
+            by: who decides.
+
+        Raises:
+            RegistryError: it does not wait, or passed against another champion.
+        """
+        _check_person(by)
+        with self._locked():
+            waiting = {event.version: event for event in self.waiting()}
+            name = next(reversed(waiting), None) if version is None else self.get(_name(version)).name
+            if name is None or name not in waiting:
+                raise RegistryError(
+                    got=f"an approval of {name}" if name else "an approval, while nothing waits",
+                    allowed=", ".join(waiting) or "a version that passed the gate against the champion of today",
+                    action='name the version and give a reason: streetvision versions approve VERSION --override "…"',
+                )
+            passed = waiting[name]
+            decision = GateDecision.from_dict(passed.decision or {})
+            self._check_promotable(name, decision)
+            reason = f"approved; it passed the gate at {passed.time:%Y-%m-%d %H:%M} UTC"
+            return self._append("approve", name, by, reason, decision.to_dict())
+
     def rollback(self, by: str, reason: str, to: str | None = None) -> Event:
-        """Makes an earlier champion serve again.
+        """Makes an earlier champion serve again, and keeps automatic promotion away until `unhold`.
 
         Args:
             by: who decides.
@@ -222,7 +186,7 @@ class Registry:
         with self._locked():
             champion = self.promotions.champion()
             target = self.promotions.before() if to is None else self.get(to, check=False).name
-            served = {e.version for e in self.history() if e.action not in ("challenge", "refuse")}
+            served = {e.version for e in self.history() if e.action in CHANGES}
             if target is None or target not in served - {champion}:
                 raise RegistryError(
                     got=f"a rollback from {champion} to {target or 'nothing'}",
@@ -231,48 +195,103 @@ class Registry:
                 )
             return self._append("rollback", target, override.by, override.reason)
 
+    def hold(self, by: str, reason: str) -> Event:
+        """Keeps automatic promotion away; the gate goes on deciding, and what passes waits.
+
+        Raises:
+            RegistryError: nothing serves, or promotions are on hold already.
+        """
+        override = Override(by, reason)
+        with self._locked():
+            held = self.hold_event()
+            if held is not None:
+                raise _state(f"promotions on hold already ({_held(held)})", "streetvision versions unhold")
+            return self._append("hold", self._champion_name(), override.by, override.reason)
+
+    def unhold(self, by: str, reason: str = "the hold is over") -> Event:
+        """Lets the gate promote again.
+
+        Raises:
+            RegistryError: there is no hold.
+        """
+        _check_person(by)
+        with self._locked():
+            if self.hold_event() is None:
+                raise _state("no hold to end", "streetvision versions list")
+            return self._append("unhold", self._champion_name(), by, reason)
+
+    def pin(self, version: ModelVersion | str, by: str, reason: str) -> Event:
+        """Lets a version serve in the champion's place until `unpin`; the champion and the gate go on as they are.
+
+        Raises:
+            RegistryError: the version has neither served nor passed the gate.
+        """
+        override = Override(by, reason)
+        with self._locked():
+            name = self.get(_name(version)).name
+            known = {e.version for e in self.history() if e.action in CHANGES or e.action == "pass"}
+            if name not in known:
+                raise RegistryError(
+                    got=f"a pin of {name}, which has neither served nor passed the gate",
+                    allowed=", ".join(sorted(known)) or "nothing yet: no version has served",
+                    action=f'put it into service first: streetvision versions approve {name} --override "…"',
+                )
+            return self._append("pin", name, override.by, override.reason)
+
+    def unpin(self, by: str, reason: str = "the pin is over") -> Event:
+        """Lets the champion serve again.
+
+        Raises:
+            RegistryError: nothing is pinned.
+        """
+        _check_person(by)
+        with self._locked():
+            if events.pinned_of(self.history()) is None:
+                raise _state("no pin to end", "streetvision versions list")
+            return self._append("unpin", self._champion_name(), by, reason)
+
+    def note_import(self, version: ModelVersion | str, by: str, source: str) -> Event:
+        """Records that a version came from elsewhere; it serves nothing."""
+        with self._locked():
+            return self._append("import", version, by, f"imported from {source}")
+
+    def _outcome(self, decision: GateDecision, mode: Mode, hold: Event | None) -> tuple[Action, str]:
+        reasons = " ".join(decision.reasons)
+        if not decision.promote:
+            return "refuse", reasons
+        if hold is not None:
+            return "pass", f"Passed, held ({_held(hold)}). {reasons}"
+        return ("promote", reasons) if mode == "auto" else ("pass", f"{ASKS} {reasons}")
+
+    def _check_promotable(self, name: str, decision: GateDecision) -> None:
+        self._check_other(name)
+        decision.check(self.promotions.champion() or "", name)
+
+    def _check_other(self, name: str) -> None:
+        if name == self.promotions.champion():
+            raise RegistryError(f"{name}, which serves already", "another version", "nothing needs to be done")
+
+    def _champion_name(self) -> str:
+        champion = self.promotions.champion()
+        if champion is None:
+            raise _state("no version in service", "streetvision serve")
+        return champion
+
     def _append(
         self,
-        action: Literal["first", "promote", "override", "rollback", "challenge", "refuse"],
+        action: Action,
         version: ModelVersion | str,
         by: str,
         reason: str,
         decision: Mapping[str, Any] | None = None,
     ) -> Event:
-        name = self.get(_name(version), check=action not in ("refuse",)).name
-        event = self.promotions.append(action, name, by=by, reason=reason, now=self._clock(), decision=decision)
+        # a version that no longer serves may be damaged and still be named
+        found = self.get(_name(version), check=action not in ("refuse", "hold", "unhold", "unpin"))
+        event = self.promotions.append(
+            action, found.name, by=by, reason=reason, now=self._clock(), decision=decision, sha256=found.digest
+        )
         self._reflect()
         return event
-
-    def _names(self) -> tuple[str, ...]:
-        return tuple(sorted(p.name for p in self.root.glob("v*-*") if p.is_dir()))
-
-    def _read(self, name: str) -> ModelVersion:
-        folder = self.root / name
-        manifest = read_manifest(folder)
-        try:
-            card = json.loads((folder / CARD_FILE).read_text())
-        except (OSError, ValueError) as error:
-            raise ManifestError(
-                f"{CARD_FILE} in {name}: {error}", "the file as it was registered", "roll back to a whole version"
-            ) from error
-        return ModelVersion(name, folder, manifest.created_at, manifest.digest, card)
-
-    def _reflect(self) -> None:
-        if self._mirror is not None:
-            self._mirror(self)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"{error.strerror} for {self.root}", "a writable folder", "mend its rights", errno=error.errno
-            ) from error
-        # A soft lock, a mere file, would survive a kill.
-        with FileLock(self.root / ".lock", fallback_to_soft=False):
-            yield
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -285,3 +304,16 @@ def open_registry(settings: Settings) -> Registry:
 
 def _name(version: ModelVersion | str) -> str:
     return version if isinstance(version, str) else version.name
+
+
+def _held(event: Event) -> str:
+    return f"{event.action} by {event.by}, {event.time:%Y-%m-%d %H:%M} UTC: {event.reason}"
+
+
+def _check_person(by: str) -> None:
+    if not by.strip():
+        raise RegistryError("no name", "the name of the person who decides", "add --by NAME")
+
+
+def _state(got: str, action: str) -> RegistryError:
+    return RegistryError(got=got, allowed="a registry in the state this changes", action=f"look first: {action}")

@@ -38,6 +38,8 @@ def verdict(story: DayStory) -> Verdict:
     reason = story.gate.reasons[0] if story.gate.reasons else "The gate gave no reason."
     if story.gate.promoted:
         return Verdict("promoted", "Promoted", reason)
+    if story.gate.waits:
+        return Verdict("kept", "Passed, waits", reason)
     return Verdict("kept", "Champion kept", reason)
 
 
@@ -52,6 +54,8 @@ def headline(story: DayStory) -> str:
         return f"No challenger stood today; {story.champion} goes on serving."
     if story.gate.promoted:
         return f"{story.change.challenger} proved better and takes over from {story.change.champion}."
+    if story.gate.waits:
+        return f"{story.change.challenger} passed the gate and waits; {story.change.champion} goes on serving."
     return f"{story.change.champion} stays: {story.change.challenger} did not prove itself better."
 
 

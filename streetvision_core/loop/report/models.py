@@ -75,11 +75,13 @@ class Gate:
         promoted: whether the challenger became champion.
         reasons: plain sentences, the weightiest first.
         checks: every condition with its number.
+        waits: why a challenger that passed does not serve yet; empty otherwise.
     """
 
     promoted: bool
     reasons: tuple[str, ...]
     checks: tuple[Check, ...] = ()
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

@@ -21,7 +21,13 @@ from streetvision_core.loop.tasks.labels import label_curves, label_ratios, phot
 from streetvision_core.loop.tasks.memory import measure_memory
 from streetvision_core.loop.tasks.mining import load_mined, mine, picture
 from streetvision_core.loop.tasks.photos import classify_photos
-from streetvision_core.loop.tasks.promotion import hold_contest, learned_from, promote_or_refuse
+from streetvision_core.loop.tasks.promotion import (
+    compare_versions,
+    hold_contest,
+    learned_from,
+    promote_or_refuse,
+    why_it_waits,
+)
 from streetvision_core.loop.tasks.quantization import quantize_models
 from streetvision_core.loop.tasks.queries import answer_demo_stream, queries_of
 from streetvision_core.loop.tasks.rendered import heldout_table
@@ -45,6 +51,7 @@ __all__ = [
     "challenge_set",
     "challenger_report",
     "classify_photos",
+    "compare_versions",
     "ensure_champion",
     "evaluate_champion",
     "evaluate_photos",
@@ -83,4 +90,5 @@ __all__ = [
     "watch_drift",
     "watch_video",
     "weak_summary",
+    "why_it_waits",
 ]

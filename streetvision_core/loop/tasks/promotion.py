@@ -9,11 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from streetvision_core.cascade.calibration import CALIBRATION_FILE, CascadeCalibration
 from streetvision_core.cascade.decisions import Decisions
 from streetvision_core.cascade.engine import predict_table
 from streetvision_core.data.table import FeatureTable
+from streetvision_core.errors import StreetVisionError
 from streetvision_core.loop.tasks.champion import ensure_champion, load_parts, save_version
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.rendered import RENDERED
@@ -26,6 +28,7 @@ from streetvision_core.storage import atomic_write_json
 from streetvision_core.types import Split
 
 GATE_FILE: Final = "gate.json"
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +65,11 @@ def hold_contest(day: Day) -> Contest:
     champion = ensure_champion(day)
     if champion.name == challenger.name and (stored := _stored(day)) is not None:
         champion = day.registry.get(stored.champion)
+    return compare_versions(day, champion, challenger)
+
+
+def compare_versions(day: Day, champion: ModelVersion, challenger: ModelVersion) -> Contest:
+    """Lets two versions answer the TEST rows of today and asks the gate; nothing is written."""
     table = learning_table(day)
     test = table.select(test_rows(table))
     policy = day.settings.cascade.policy
@@ -75,6 +83,7 @@ def hold_contest(day: Day) -> Contest:
         day.settings.gate,
         champion=champion.name,
         challenger=challenger.name,
+        first=_first_answers(day, test),
     )
     return Contest(champion, challenger, test, says[0], says[1], decision)
 
@@ -90,12 +99,29 @@ def promote_or_refuse(day: Day, contest: Contest) -> str:
     if serving == contest.challenger.name:
         return serving
     atomic_write_json(day.folder / GATE_FILE, decision.to_dict())
-    registry.challenge(contest.challenger)
-    if decision.promote:
-        registry.promote(contest.challenger, decision)
-    else:
-        registry.refuse(contest.challenger, decision)
+    registry.settle(contest.challenger, decision, day.settings.gate.promotion)
     return ensure_champion(day).name
+
+
+def why_it_waits(day: Day, contest: Contest) -> str:
+    """Why a challenger that passed does not serve: a hold, or a person is asked; empty where neither is so."""
+    waiting = {event.version: event for event in day.registry.waiting()}
+    event = waiting.get(contest.challenger.name)
+    return event.reason if event is not None else ""
+
+
+def _first_answers(day: Day, test: FeatureTable) -> gate.FirstAnswers | None:
+    """What the first version of today's make answers; None where there is none that can be read."""
+    made_with = day.models.backbone.name, day.models.preprocessor.name
+    first = day.registry.first_with(*made_with)
+    if first is None:
+        return None
+    try:
+        says = predict_table(test, *load_parts(day, first), day.settings.cascade.policy)
+    except StreetVisionError as error:
+        _log.warning("no second guard: the first version cannot be loaded", version=first.name, error=str(error))
+        return None
+    return gate.FirstAnswers(first.name, says.p, [origin != RENDERED for origin in test.origins])
 
 
 def _stored(day: Day) -> GateDecision | None:

@@ -174,11 +174,17 @@ def bands(day: Day, calibration: CascadeCalibration) -> Bands:
     return Bands(settings.alpha, settings.delta, tuple(told), note)
 
 
-def gate(decision: GateDecision) -> Gate:
-    """The decision, every condition with its number."""
+def gate(decision: GateDecision, waits: str = "") -> Gate:
+    """The decision, every condition with its number.
+
+    Args:
+        decision: the gate's.
+        waits: why a challenger that passed does not serve; empty if it does.
+    """
     numbers = decision.numbers
+    promoted, reasons = decision.promote and not waits, ((waits, *decision.reasons) if waits else decision.reasons)
     if "superiority" not in numbers:
-        return Gate(decision.promote, decision.reasons)
+        return Gate(promoted, reasons, waits=waits)
     votes = numbers["superiority"]
     checks = [
         Check(
@@ -203,7 +209,19 @@ def gate(decision: GateDecision) -> Gate:
             for origin in numbers["origins"]
         ),
     ]
-    return Gate(decision.promote, decision.reasons, tuple(checks))
+    if erosion := numbers.get("erosion"):
+        checks.append(
+            Check(
+                name=f"Photographs against the first version, {erosion['first']}",
+                measured=(
+                    f"{erosion['extra_errors']:+d} errors over {erosion['rows']} rows of {erosion['groups']} groups"
+                ),
+                needed=f"loss at most {decision.protocol['erosion']['margin']:.0%} since then, all in all",
+                passed=erosion["passed"],
+                meaning=erosion["reason"],
+            )
+        )
+    return Gate(promoted, reasons, tuple(checks), waits)
 
 
 def real_photos(contest: Contest, promoted: bool) -> RealPhotos:
