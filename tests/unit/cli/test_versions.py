@@ -64,9 +64,7 @@ def test_list__shows_state_in_80_columns_without_control_characters(registry):
     assert width("list") <= 80
     rows = read("list")
     assert [row["state"] for row in rows["versions"]] == ["registered", "waits", "serves, champion"]
-    assert rows["notices"] == [
-        f"{second.name} passed the gate and waits: streetvision versions approve {second.name}"
-    ]
+    assert rows["notices"] == [f"{second.name} passed the gate and waits: streetvision versions approve {second.name}"]
 
 
 def test_list__empty(tmp_path, monkeypatch):
