@@ -1,6 +1,8 @@
 """What models really take in main memory on this machine, next to what is computed for them.
 
-Each is loaded in a process of its own, so that nothing of the one before is counted. A GPU's figures stay computed.
+Each is loaded in a process of its own, so that nothing of the one before is counted. Only the process's own (anonymous)
+memory counts: how many pages of a library's file are mapped depends on what the machine's page cache holds, and differed
+by 90 MB between two runs. A GPU's figures stay computed.
 
 Example:
     >>> measure("yolo12n").computed_weights_mb                                       # doctest: +SKIP
@@ -10,7 +12,6 @@ Example:
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,7 +43,7 @@ class Measured:
         model: its id.
         computed_weights_mb: bytes of its ONNX files (`dense-lite2`: the backbone's, too), or parameters times four.
         computed_mb: with the activations of one image; None where its shape is not known.
-        loaded_mb: growth of the process's resident memory by loading it, after the libraries were loaded.
+        loaded_mb: growth of the process's own memory by loading it, after the libraries were loaded.
         peak_mb: growth of its peak by loading it and answering one image.
     """
 
@@ -88,10 +89,11 @@ def _child(model: str) -> Measured:
     settings = load_settings("embedded")
     prepare = _random if model in RANDOM else _embedded
     load = prepare(model, settings)
-    before = _resident()
+    before = _own_bytes()
     weights, answer = load()
-    loaded = _resident()
+    loaded = _own_bytes()
     answer()
+    peak = max(loaded, _own_bytes(), _own_peak_bytes())
     known = shape(model)
     total = None if known is None else (known.weight_bytes("fp32") + known.activation_bytes(1, 4)) / MB
     return Measured(
@@ -99,7 +101,7 @@ def _child(model: str) -> Measured:
         round(weights / MB, 1),
         None if total is None else round(total, 1),
         round((loaded - before) / MB, 1),
-        round((_peak() - before) / MB, 1),
+        round((peak - before) / MB, 1),
     )
 
 
@@ -145,15 +147,24 @@ def _random(model: str, settings: Settings) -> Callable[[], tuple[int, Callable[
     return load
 
 
-def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+def _own_bytes() -> int:
+    """Anonymous memory, swapped out or not: no file's pages."""
+    status = _status()
+    return status["RssAnon"] + status["VmSwap"]
 
 
-def _peak() -> int:
-    """Of this program: `ru_maxrss` would count what the process was before it became this program."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+def _own_peak_bytes() -> int:
+    """Of this program: `ru_maxrss` would count what the process was before it became this program.
+
+    The kernel keeps the peak of all resident pages; those of files, which hardly ever leave, are taken off.
+    """
+    status = _status()
+    return status["VmHWM"] - status["RssFile"] - status["RssShmem"]
+
+
+def _status() -> dict[str, int]:
+    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1] == "kB"}
 
 
 if __name__ == "__main__":

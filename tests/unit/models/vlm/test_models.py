@@ -120,6 +120,22 @@ def test_local__four_bit_leaves_the_eyes_and_the_last_layer_alone(folders, name,
     assert any(tower in full for full in left)
 
 
+def test_local__four_bit_answers_alike_on_every_cpu(folders, monkeypatch):
+    import bitsandbytes.nn.modules as layers
+
+    def ask(extension):  # what the processor has is asked as a layer is made; packing itself runs on any
+        monkeypatch.setattr(layers, "has_avx512bf16", lambda: extension)
+        glm = LocalVlm("glm", folders["glm"], Residency(lambda: 10**12), four_bit=True, max_side_pixels=112)
+        found = glm.answer(FRAMES[:1])
+        with glm._use() as loaded:
+            assert any(isinstance(module, layers.Linear4bit) for module in loaded.model.modules())
+        return found
+
+    with_it, without = ask(True), ask(False)
+    assert 0 < with_it.probability() < 1
+    assert with_it == without
+
+
 @pytest.mark.parametrize("lost", ["model.safetensors", "tokenizer.json", "config.json"])
 def test_local__a_broken_folder_is_a_named_error(folders, tmp_path, lost):
     for file in folders["glm"].iterdir():
