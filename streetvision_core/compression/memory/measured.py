@@ -1,8 +1,8 @@
 """What models really take in main memory on this machine, next to what is computed for them.
 
 Each is loaded in a process of its own, so that nothing of the one before is counted. Only the process's own (anonymous)
-memory counts: how many pages of a library's file are mapped depends on what the machine's page cache holds, and differed
-by 90 MB between two runs. A GPU's figures stay computed.
+memory counts: how many pages of a library's file are mapped depends on what the page cache holds, and differed by 90 MB
+between two runs. A GPU's figures stay computed.
 
 Example:
     >>> measure("yolo12n").computed_weights_mb                                       # doctest: +SKIP

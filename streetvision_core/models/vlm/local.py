@@ -203,9 +203,9 @@ def _four_bit(precision: str) -> dict[str, Any]:
 def _unpack_alike_on_every_cpu(model: Any) -> None:
     """Keeps bitsandbytes' 4-bit layers on the path that every x86-64 has.
 
-    On a CPU with AVX-512 BF16, bitsandbytes 0.50 packs a layer's weights again at its first question. That fails unless its
-    rows are a multiple of the block (`shape '[64, 1]' is invalid for input of size 96`), and it rounds scales and inputs
-    to bf16, so that one checkpoint would answer differently on two machines.
+    On a CPU with AVX-512 BF16, bitsandbytes 0.50 packs a layer's weights again at its first question. That fails unless
+    its rows are a multiple of the block (`shape '[64, 1]' is invalid for input of size 96`), and it rounds scales and
+    inputs to bf16, so that one checkpoint would answer differently on two machines.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
