@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # Workers and their processes share the cores: threads that wait for each other cost more than they save.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The workspace a command used last, and the one it makes where there is none, are the tests' own, not the user's.
+for _variable in ("XDG_STATE_HOME", "XDG_DATA_HOME"):
+    os.environ[_variable] = tempfile.mkdtemp(prefix="streetvision-tests-")
 
 import numpy as np  # noqa: E402  reads the line above
 

@@ -31,6 +31,10 @@ class SettingsError(StreetVisionError):
     """An unknown profile, an unknown key or a value outside its range."""
 
 
+class WorkspaceError(StreetVisionError):
+    """A folder is no workspace, cannot be written, or belongs to a later StreetVision."""
+
+
 class MissingExtraError(StreetVisionError):
     """A feature needs an optional dependency that is not installed."""
 

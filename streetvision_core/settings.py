@@ -1,4 +1,4 @@
-"""Settings: a profile's YAML, overridden by `SV_…` environment variables, checked to the last key.
+"""Settings: a profile's YAML under the workspace's `streetvision.yaml` under `SV_…` variables, checked to the last key.
 
 Example:
     >>> load_settings("embedded").models.backbone
@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from streetvision_core.errors import SettingsError
+from streetvision_core.workspace import FILE, find_workspace, read_workspace_file
 
 ENV_PREFIX = "SV_"
 
@@ -26,19 +27,14 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def find_home() -> Path:
-    """The checkout that the working folder lies in, so that a notebook finds the same workspace as the terminal."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "streetvision_core").is_dir() and (folder / "pyproject.toml").is_file():
-            return folder
-    return here
+def _home() -> Path:
+    return find_workspace().home
 
 
 class Paths(_Section):
     """Where the workspace lies; relative paths count from `home`."""
 
-    home: Path = Field(default_factory=find_home)
+    home: Path = Field(default_factory=_home)
     data: Path = Path("data")
     reports: Path = Path("reports")
     streets: Path = Path("../shared/streets")
@@ -262,13 +258,13 @@ class Sn72Settings(_Section):
 
 
 class Settings(BaseSettings):
-    """Everything a profile fixes; environment over profile over defaults."""
+    """Everything a profile fixes; environment over the workspace's file over profile over defaults."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__")
 
     profile: str
     seed: int = 0
-    paths: Paths = Paths()
+    paths: Paths = Field(default_factory=Paths)
     decode: Decode = Decode()
     video: VideoSettings = VideoSettings()
     models: Models
@@ -294,7 +290,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the profile, which arrives as init values."""
+        """The environment wins over file and profile, which arrive as init values."""
         return env_settings, init_settings
 
 
@@ -305,39 +301,81 @@ def profile_names() -> list[str]:
 
 
 def load_settings(profile: str | None = None) -> Settings:
-    """Loads a profile and lays the `SV_…` environment over it.
+    """Loads a profile and lays the workspace's `streetvision.yaml` and the `SV_…` environment over it.
 
     Args:
-        profile: a profile's name; None takes `SV_PROFILE`, else `embedded`. `SV_CASCADE__ALPHA=0.02` sets
-            `cascade.alpha`; lists are JSON (`SV_MODELS__DETECTORS='["dense-lite2"]'`).
+        profile: a profile's name; None takes `SV_PROFILE`, else the file's `profile`, else `embedded`.
+            `SV_CASCADE__ALPHA=0.02` sets `cascade.alpha`; lists are JSON (`SV_MODELS__DETECTORS='["dense-lite2"]'`).
 
     Raises:
         SettingsError: an unknown profile or key, or a value outside its range.
+        WorkspaceError: the workspace's file cannot be read, or there is no workspace.
     """
-    name = profile or os.environ.get(f"{ENV_PREFIX}PROFILE") or "embedded"
+    home = find_workspace().home
+    written = read_workspace_file(home)
+    name = profile or os.environ.get(f"{ENV_PREFIX}PROFILE") or written.get("profile") or "embedded"
     if name not in profile_names():
         raise SettingsError(
             got=f"profile {name!r}",
             allowed=", ".join(profile_names()),
-            action="set SV_PROFILE or --profile to one of them",
+            action=f"set --profile, SV_PROFILE or `profile` in {FILE} to one of them",
             profile=name,
         )
     _refuse_unknown_variables()
-    text = (resources.files("streetvision_core") / "profiles" / f"{name}.yaml").read_text()
-    values: dict[str, Any] = yaml.safe_load(text)
+    _refuse_home(home, written)
+    values = _laid_over(profile_values(name), written) | {"profile": name}
     try:
-        return Settings(**values, profile=name)
+        return Settings(**_laid_over(values, {"paths": {"home": home}}))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
             got=f"{where} = {first.get('input')!r} ({first['msg']})",
             allowed=_allowed(first["loc"]),
-            action=f"mend the profile {name!r} or the variable {ENV_PREFIX}{where.upper().replace('.', '__')}",
+            action=f"correct {_source_of(first['loc'], home, written, name)}",
             where=where,
         ) from error
     except SourceError as error:
-        raise SettingsError(str(error), "JSON for lists and sections", "mend the SV_ variable it names") from error
+        raise SettingsError(str(error), "JSON for lists and sections", "correct the SV_ variable it names") from error
+
+
+def profile_values(name: str) -> dict[str, Any]:
+    """What a profile's file says."""
+    text = (resources.files("streetvision_core") / "profiles" / f"{name}.yaml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text))
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` wins key by key, in sections too; lists are replaced whole."""
+    joined = dict(below)
+    for key, value in above.items():
+        under = below.get(key)
+        joined[key] = _laid_over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return joined
+
+
+def _refuse_home(home: Path, written: dict[str, Any]) -> None:
+    """A workspace's file lies in the workspace; it cannot say that the workspace lies elsewhere."""
+    paths = written.get("paths")
+    if isinstance(paths, dict) and "home" in paths:
+        raise SettingsError(
+            got=f"paths.home in {home / FILE}",
+            allowed="the other paths; home is the folder of this file",
+            action="remove the line; --workspace or SV_PATHS__HOME name another workspace",
+            where="paths.home",
+        )
+
+
+def _source_of(loc: tuple[int | str, ...], home: Path, written: dict[str, Any], profile: str) -> str:
+    """Where a wrong value was written: the strongest source that has it."""
+    parts = [str(part) for part in loc]
+    set_now = {variable.upper() for variable in os.environ}
+    for length in range(len(parts), 0, -1):
+        if (variable := f"{ENV_PREFIX}{'__'.join(parts[:length]).upper()}") in set_now:
+            return f"the variable {variable}"
+    section = written.get(parts[0])
+    in_file = parts[0] in written and (len(parts) == 1 or not isinstance(section, dict) or parts[1] in section)
+    return str(home / FILE) if in_file else f"the profile {profile!r}"
 
 
 def _refuse_unknown_variables() -> None:
@@ -349,7 +387,7 @@ def _refuse_unknown_variables() -> None:
                 raise SettingsError(
                     got=f"the variable {key}",
                     allowed=f"{ENV_PREFIX} and one of the keys {', '.join(Settings.model_fields)}",
-                    action=f"unset {key} or mend its name",
+                    action=f"unset {key} or correct its name",
                     where=first,
                 )
 

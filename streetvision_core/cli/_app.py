@@ -24,6 +24,7 @@ from streetvision_core.cli import (
     _workspace,
 )
 from streetvision_core.cli._output import NAMED_ERROR, configure_logs, emit, say
+from streetvision_core.cli._place import WorkspaceOption, give_workspaces
 from streetvision_core.errors import StreetVisionError
 
 LONG_RUNNING = ("daily", "weekly", "serve", "mine")
@@ -52,6 +53,7 @@ for room in (
     _workspace,
 ):
     room.register(app)
+give_workspaces(app)
 
 
 def _version(wanted: bool) -> None:
@@ -63,6 +65,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     context: typer.Context,
+    workspace: WorkspaceOption = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, on stderr.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`streetvision doctor` and `schedule`: the workspace itself."""
+"""`streetvision init`, `doctor` and `schedule`: the workspace itself."""
 
 from __future__ import annotations
 
@@ -14,8 +14,23 @@ from streetvision_core.cli._output import NAMED_ERROR, OK, emit, say, stdout
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
+    app.command(epilog="Examples:  streetvision init .   ·   streetvision init ~/streets")(init)
     app.command(epilog="Example:  streetvision doctor --json")(doctor)
     app.command(epilog="Example:  streetvision schedule --out /etc/streetvision")(schedule)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder; it is made if it is not there.")],
+    as_json: Json = False,
+) -> None:
+    """Makes a folder a workspace: commands in it and below take it, and the last one used is taken elsewhere."""
+    from streetvision_core.workspace import create_workspace, remember_workspace
+
+    made = create_workspace(folder)
+    remember_workspace(made)
+    if as_json:
+        emit({"workspace": str(made.home), "file": str(made.file), "format": made.format, "made": made.found})
+    say(made.describe())
 
 
 def doctor(profile: Profile = "", as_json: Json = False) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from streetvision_core.errors import DataError
-from streetvision_core.settings import find_home
 from streetvision_core.storage import atomic_write_text
+from streetvision_core.workspace import find_checkout
 
 DOCUMENTS: Final = ("README.md", "docs/data-engine.md", "docs/serving.md")
 _BLOCK: Final = re.compile(r"<!-- numbers:(\w+) -->\n(?:.*?\n)??<!-- /numbers:\1 -->", re.DOTALL)
@@ -173,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Fill the numbers of the documents from docs/benchmarks/*.json.")
     parser.add_argument("--check", action="store_true", help="change nothing; fail if a document is out of date")
     chosen = parser.parse_args(arguments)
-    home, stale = find_home(), 0
+    home, stale = find_checkout(Path.cwd()) or Path.cwd(), 0
     for name in DOCUMENTS:
         path = home / name
         old = path.read_text()
