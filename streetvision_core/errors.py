@@ -148,6 +148,10 @@ class QueryLogError(StreetVisionError):
     """The query log cannot be read or written."""
 
 
+class LabelStoreError(StreetVisionError):
+    """The label store is damaged, locked, of a newer version, or a decision cannot be recorded."""
+
+
 class BudgetError(StreetVisionError):
     """A paid call could pass its cap, and was not made."""
 
