@@ -179,7 +179,8 @@ def _health(gateway: Gateway, metrics: Metrics) -> list[Route]:
             version, policy = gateway.check_ready()
         except StreetVisionError as error:
             return error_response(error)
-        return json_response({"status": "ready", "model_version": version, "policy": policy})
+        answer = {"status": "ready", "model_version": version, "policy": policy, "stages": gateway.stages()}
+        return json_response(answer)
 
     async def live(_: Request) -> Response:
         return json_response({"status": "live"})

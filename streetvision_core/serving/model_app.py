@@ -120,7 +120,13 @@ class _Handler:
         except StreetVisionError as error:
             return json_response(wire.error_to_dict(error), 503)
         status = wire.Status(
-            live.version, live.policy, live.since, live.facts.created, self._places.used, live.facts.reference
+            live.version,
+            live.policy,
+            live.since,
+            live.facts.created,
+            self._places.used,
+            live.facts.reference,
+            live.stages,
         )
         return json_response(status.to_dict())
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from streetvision_core import errors
 from streetvision_core.errors import EngineError, MissingExtraError, StreetVisionError
 from streetvision_core.serving.backend import Answer, Image
-from streetvision_core.types import Verdict
+from streetvision_core.types import STAGES, Stage, Verdict
 
 ANSWER_PATH: Final = "/answer"
 VIDEO_PATH: Final = "/answer-video"
@@ -44,6 +44,7 @@ class Status:
         created: when the version was made, if known.
         waiting: images admitted and not yet answered.
         reference: share of the version's own calibration frames in each bin of `drift.BINS`; empty if not known.
+        stages: those the version has a model for; empty if not known.
     """
 
     version: str
@@ -52,6 +53,7 @@ class Status:
     created: datetime | None = None
     waiting: int = 0
     reference: tuple[float, ...] = ()
+    stages: tuple[Stage, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form."""
@@ -62,6 +64,7 @@ class Status:
             "created": self.created.isoformat() if self.created else None,
             "waiting": self.waiting,
             "reference": list(self.reference),
+            "stages": list(self.stages),
         }
 
     @classmethod
@@ -69,7 +72,9 @@ class Status:
         """The inverse of `to_dict`."""
         created = datetime.fromisoformat(data["created"]) if data["created"] else None
         since = datetime.fromisoformat(data["since"])
-        return cls(data["version"], data["policy"], since, created, data["waiting"], tuple(data["reference"]))
+        # a model server of an earlier version names no stages
+        stages = tuple(stage for stage in STAGES if stage in data.get("stages", ()))
+        return cls(data["version"], data["policy"], since, created, data["waiting"], tuple(data["reference"]), stages)
 
 
 def image_headers(image: Image, seconds: float | None, partial: bool) -> dict[str, str]:
