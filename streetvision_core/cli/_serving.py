@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from streetvision_core.cli._learning import Json, Profile
 from streetvision_core.cli._output import NAMED_ERROR, OK, PARTLY, emit, say
-from streetvision_core.errors import ServingError
+from streetvision_core.errors import RegistryError, ServingError
 
 if TYPE_CHECKING:
     from streetvision_core.settings import Settings
+
+
+PIN_VARIABLE: Final = "STREETVISION_PIN"
 
 
 class Role(StrEnum):
@@ -55,8 +59,8 @@ def serve(
     pin: Annotated[
         str,
         typer.Option(
-            help="Version, number, or `challenger`, that a model server serves instead of the champion.",
-            envvar="STREETVISION_PIN",
+            help="Version, number, or `challenger`, that the model servers started here serve instead of the champion.",
+            envvar=PIN_VARIABLE,
         ),
     ] = "",
     supervised: Annotated[bool, typer.Option(hidden=True, help="Settings come, and the end, by stdin.")] = False,
@@ -79,8 +83,18 @@ def serve(
             allowed="--role gateway with either --model or --models-file; --role both with neither",
             action="name the model servers for a gateway alone, or leave --role out to start one",
         )
+    # the variable may be there for the model servers of this machine
+    if role is Role.GATEWAY and pin != os.environ.get(PIN_VARIABLE, ""):
+        raise ServingError(
+            got=f"--pin {pin} for a gateway that starts no model server",
+            allowed="--pin where a model is loaded, or a pin of the whole workspace",
+            action="give it to `streetvision serve --role model`, or run `streetvision versions pin`",
+        )
+    if pin and role is Role.BOTH:
+        run.check_pin(settings, pin)
     say(f"http://{host}:{port}, with a page to drop a photo on; ready once a model answers")
-    run.serve(settings, host, port, parse_specs(model) if model else (), models_file)
+    command = run.model_command(pin) if role is Role.BOTH else None
+    run.serve(settings, host, port, parse_specs(model) if model else (), models_file, command)
 
 
 def _ensure_champion(settings: Settings) -> None:
@@ -89,7 +103,11 @@ def _ensure_champion(settings: Settings) -> None:
 
     from streetvision_core.registry.versions import open_registry
 
-    if open_registry(settings).promotions.champion() is not None:
+    try:
+        if open_registry(settings).promotions.champion() is not None:
+            return
+    except RegistryError as error:
+        say(("the promotions history cannot be read", "bold red"), f"; what is whole of it serves: {error.got}")
         return
     say("no version serves yet; training the first from the starter pack")
     process = get_context("spawn").Process(target=_make_champion, args=(settings.model_dump_json(),))

@@ -39,10 +39,17 @@ def register(app: typer.Typer) -> None:
 
 @versions.command("list", epilog="Example:  streetvision versions list --json")
 def list_versions(profile: Profile = "", as_json: Json = False) -> None:
-    """Every version, newest first: what serves, what waits, how old it is."""
-    from streetvision_core.registry.overview import overview
+    """Every version, newest first: what serves, what waits, and whether it is time for a younger one."""
+    from datetime import UTC, datetime
 
-    view = overview(_registry(profile))
+    from streetvision_core.registry.age import age_notice
+    from streetvision_core.registry.overview import overview
+    from streetvision_core.registry.versions import open_registry
+    from streetvision_core.settings import load_settings
+
+    settings = load_settings(profile or None)
+    registry = open_registry(settings)
+    view = overview(registry, age_notice(registry, datetime.now(UTC), settings.gate.max_age_days))
     if as_json:
         emit(view.to_dict())
         return

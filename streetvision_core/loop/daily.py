@@ -13,13 +13,14 @@ from typing import Any, Final
 
 import structlog
 
-from streetvision_core.loop.notify import notify
+from streetvision_core.loop.notify import notify, notify_age
 from streetvision_core.loop.pipeline import Pipeline, PipelineResult, run_pipeline
 from streetvision_core.loop.progress import Progress
 from streetvision_core.loop.report.headlines import headline
 from streetvision_core.loop.report.render import write_day, write_week
 from streetvision_core.loop.steps import Step, StepResult
 from streetvision_core.loop.workspace import Workspace, week_of
+from streetvision_core.registry.age import age_notice
 from streetvision_core.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -98,7 +99,10 @@ def run_day(
     result = run_pipeline(
         daily_pipeline(_notebooks(settings)), date, settings, progress, parameters=parameters, force=fresh
     )
-    story = build_story(Day(settings, date), result.steps, _summary(result))
+    day = Day(settings, date)
+    age = age_notice(day.registry, dt.datetime.now(dt.UTC), settings.gate.max_age_days)
+    summary = _summary(result) if age is None else f"{_summary(result)} {age.text}"
+    story = build_story(day, result.steps, summary)
     page = write_day(story, Workspace.of(settings))
     notify(
         settings.loop.notify_urls,
@@ -106,6 +110,8 @@ def run_day(
         headline(story),
         "info" if not result.exit_code else "warning",
     )
+    if age is not None:
+        notify_age(settings.loop.notify_urls, day.registry, age)
     return _outcome(headline(story), page, result)
 
 

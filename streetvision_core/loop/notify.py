@@ -7,6 +7,9 @@ from typing import Literal
 
 import structlog
 
+from streetvision_core.registry.age import AgeNotice, record_notice, said_before
+from streetvision_core.registry.versions import Registry
+
 logger = structlog.get_logger(__name__)
 
 Kind = Literal["info", "success", "warning", "failure"]
@@ -30,6 +33,18 @@ def notify(urls: Sequence[str], title: str, body: str, kind: Kind = "info") -> b
     sent = [_send(url, title, body, kind) for url in urls]
     logger.info("notified", receivers=len(urls), sent=sum(sent))
     return all(sent)
+
+
+def notify_age(urls: Sequence[str], registry: Registry, notice: AgeNotice) -> bool:
+    """Sends the age of the serving version, once for each day of the list.
+
+    Returns:
+        Whether it was sent; False where this day was said before, or a receiver did not take it, which is tried again
+        at the next call.
+    """
+    if said_before(registry, notice) or not notify(urls, "StreetVision: age of the model", notice.text, "warning"):
+        return False
+    return record_notice(registry, notice)
 
 
 def _send(url: str, title: str, body: str, kind: Kind) -> bool:

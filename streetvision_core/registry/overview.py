@@ -10,6 +10,7 @@ from typing import Any, Final
 from streetvision_core.errors import ManifestError
 from streetvision_core.registry import events as states
 from streetvision_core.registry._store import ModelVersion
+from streetvision_core.registry.age import AgeNotice
 from streetvision_core.registry.events import CHANGES, Event
 from streetvision_core.registry.manifest import read_manifest
 from streetvision_core.registry.versions import Registry
@@ -48,11 +49,11 @@ class Overview:
         return {"versions": rows, "notices": list(self.notices)}
 
 
-def overview(registry: Registry) -> Overview:
-    """Every version, newest first."""
+def overview(registry: Registry, age: AgeNotice | None = None) -> Overview:
+    """Every version, newest first; `age` is said where there is one."""
     history = registry.history()
     rows = [Row(v.name, state_of(v.name, history), v.created_at, note_of(v)) for v in reversed(registry.list())]
-    return Overview(tuple(rows), notices(registry))
+    return Overview(tuple(rows), (*notices(registry), *([age.text] if age else [])))
 
 
 def state_of(name: str, history: Sequence[Event]) -> str:

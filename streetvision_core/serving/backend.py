@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from streetvision_core.types import Era, Stage, Verdict
+from streetvision_core.types import Era, Verdict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +62,8 @@ class Backend(Protocol):
         """How the version's own probabilities were spread over the bins of `drift`; empty if that is not known."""
         ...
 
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages that the model which would answer has; empty if that is not known."""
+    def instead_of(self, version: str) -> str:
+        """The version that ought to serve where this one stands in for it; empty where it does not."""
         ...
 
     async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:

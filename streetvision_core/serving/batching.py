@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import structlog
 
 from streetvision_core.errors import EngineError, NotReadyError, StreetVisionError
+from streetvision_core.serving._forever import forever
 from streetvision_core.serving.engine import EngineSlot, Watch, predict_each
 from streetvision_core.serving.model_metrics import ModelMetrics
 from streetvision_core.types import Frame, Verdict
@@ -79,7 +80,8 @@ class Batcher:
     def start(self) -> None:
         """Begins to answer; call from the running event loop."""
         self._idle.set()
-        self._task = asyncio.create_task(self._run(), name="batcher")
+        work = forever("batcher", self._run, self._metrics.failures)
+        self._task = asyncio.create_task(work, name="batcher")
 
     async def stop(self, timeout_seconds: float) -> None:
         """Answers what is queued, at most for `timeout_seconds`, then ends; the rest gets a `NotReadyError`."""

@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 
 from streetvision_core.errors import EngineError, NotReadyError
-from streetvision_core.types import STAGES, Frame, Stage, Verdict
+from streetvision_core.types import Frame, Verdict
 
 RETRY_SECONDS: Final = 2
 """When a caller should come again while a model is loading."""
@@ -46,10 +46,12 @@ class Facts:
     Attributes:
         created: when the version was made, aware, UTC.
         reference: share of the version's own test frames in each bin of `drift.EDGES`; empty if not known.
+        instead_of: the version that ought to serve and cannot; empty where this is the one.
     """
 
     created: datetime | None = None
     reference: tuple[float, ...] = ()
+    instead_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +64,6 @@ class LiveEngine:
         policy: the exit policy its verdicts name.
         since: when it answered, aware, UTC.
         facts: what else is known of the version.
-        stages: those it has a model for; empty if it does not say.
     """
 
     engine: Engine
@@ -70,7 +71,6 @@ class LiveEngine:
     policy: str
     since: datetime
     facts: Facts = field(default_factory=Facts)
-    stages: tuple[Stage, ...] = ()
 
 
 class EngineSlot:
@@ -111,14 +111,7 @@ def warm_up(engine: Engine) -> LiveEngine:
     if not verdict.evidence:
         # a cascade whose first stage fails still answers, with the prior
         raise _failed("an answer to the warm-up frame without any evidence")
-    return LiveEngine(engine, verdict.model_version, verdict.policy, datetime.now(UTC), stages=_stages_of(engine))
-
-
-def _stages_of(engine: Engine) -> tuple[Stage, ...]:
-    """The stages of a cascade; an engine without stages has none to name."""
-    present = getattr(getattr(engine, "stages", None), "present", ())
-    names = {adapter.stage for adapter in present}
-    return tuple(stage for stage in STAGES if stage in names)
+    return LiveEngine(engine, verdict.model_version, verdict.policy, datetime.now(UTC))
 
 
 def predict_checked(engine: Engine, frames: Sequence[Frame], watch: Watch | None = None) -> list[Verdict]:

@@ -23,13 +23,13 @@ from streetvision_core.errors import (
     OverloadedError,
     StreetVisionError,
 )
+from streetvision_core.serving._forever import forever
 from streetvision_core.serving.backend import Answer, Image
 from streetvision_core.serving.engine import RETRY_SECONDS
 from streetvision_core.serving.model_metrics import FleetMetrics
 from streetvision_core.serving.remote import RemoteServer, Told
 from streetvision_core.serving.servers import ServerSpec, read_specs
 from streetvision_core.settings import ServingSettings
-from streetvision_core.types import Stage
 
 Ask = Callable[[RemoteServer, float | None], Awaitable[Told]]
 """Asks a server something that may take so many seconds."""
@@ -96,9 +96,10 @@ class Fleet:
         told = [server.last for server in self.servers if server.last is not None and server.last.version == version]
         return told[0].reference if told else ()
 
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages that some server which answers has; empty if none says."""
-        return next((s.status.stages for s in self.servers if s.status is not None and s.spec.weight > 0), ())
+    def instead_of(self, version: str) -> str:
+        """The version that ought to serve where this one stands in for it; empty where it does not."""
+        told = [server.status for server in self.servers if server.status is not None]
+        return next((status.instead_of for status in told if status.version == version), "")
 
     async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:
         """Answers one image by the first server that can.
@@ -148,7 +149,8 @@ class Fleet:
 
     async def start(self) -> None:
         """Begins to look after the servers."""
-        self._task = asyncio.create_task(self._look_for_ever(), name="fleet")
+        watch = forever("fleet", self.look, self._metrics.failures, self._settings.look_seconds)
+        self._task = asyncio.create_task(watch, name="fleet")
 
     async def stop(self) -> None:
         """Ends all connections."""
@@ -159,16 +161,11 @@ class Fleet:
             server.close()
 
     async def look(self) -> None:
-        """Reads the file if it has changed and asks every server how it is; never raises."""
+        """Reads the file if it has changed and asks every server how it is."""
         self._read_file()
         await asyncio.gather(*(server.look() for server in self.servers))
         self._news.set()  # a rest may be over
         self._metrics.observe_servers(self.servers)
-
-    async def _look_for_ever(self) -> None:
-        while True:
-            await self.look()
-            await asyncio.sleep(self._settings.look_seconds)
 
     async def _attempt(
         self, server: RemoteServer, deadline: float | None, patience_seconds: float | None, ask: Ask[Told]

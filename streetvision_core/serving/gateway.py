@@ -15,7 +15,6 @@ from streetvision_core.serving.backend import Answer, Backend, Image
 from streetvision_core.serving.cache import CacheKey, VerdictCache
 from streetvision_core.serving.log import LogWriter
 from streetvision_core.serving.metrics import Metrics
-from streetvision_core.types import Stage
 
 GROUP_DIGITS: Final = 16
 FRAMES_AT_A_TIME: Final = 8
@@ -66,9 +65,9 @@ class Gateway:
         """
         return self._backend.identity()
 
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages that the model which would answer has; empty if that is not known."""
-        return self._backend.stages()
+    def instead_of(self, version: str) -> str:
+        """The version that ought to serve where this one stands in for it; empty where it does not."""
+        return self._backend.instead_of(version)
 
     def check_open(self) -> None:
         """Whether a query may come in: some model would answer it, or will in a moment.

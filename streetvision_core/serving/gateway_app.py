@@ -179,8 +179,10 @@ def _health(gateway: Gateway, metrics: Metrics) -> list[Route]:
             version, policy = gateway.check_ready()
         except StreetVisionError as error:
             return error_response(error)
-        answer = {"status": "ready", "model_version": version, "policy": policy, "stages": gateway.stages()}
-        return json_response(answer)
+        told = {"status": "ready", "model_version": version, "policy": policy}
+        if instead_of := gateway.instead_of(version):
+            told["instead_of"] = instead_of
+        return json_response(told)
 
     async def live(_: Request) -> Response:
         return json_response({"status": "live"})

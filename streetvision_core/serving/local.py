@@ -14,7 +14,7 @@ from streetvision_core.serving.batching import Batcher
 from streetvision_core.serving.clips import answer_clip
 from streetvision_core.serving.engine import EngineSlot
 from streetvision_core.settings import Decode, Settings
-from streetvision_core.types import Era, Frame, Pixels, Stage
+from streetvision_core.types import Era, Frame, Pixels
 
 DECODE_THREADS: Final = 2
 _CHALLENGE_SIDE: Final = 224
@@ -47,9 +47,10 @@ class LocalBackend:
         live = self._slot.current
         return live.facts.reference if live is not None and live.version == version else ()
 
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages of the engine that serves; empty before there is one."""
-        return self._slot.current.stages if self._slot.current is not None else ()
+    def instead_of(self, version: str) -> str:
+        """The version that ought to serve where this one stands in for it; empty where it does not."""
+        live = self._slot.current
+        return live.facts.instead_of if live is not None and live.version == version else ""
 
     async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:
         """Answers one image; `partial` answers at the deadline with what the stages so far have seen.

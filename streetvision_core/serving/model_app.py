@@ -39,7 +39,7 @@ def create_model_app(engine: Engine | None, settings: Settings, champions: Champ
     Returns:
         An ASGI application; its state holds `metrics`.
     """
-    metrics = ModelMetrics()
+    metrics = ModelMetrics(max_age_days=settings.gate.max_age_days)
     side = ModelSide(engine, settings, metrics, champions)
     handler = _Handler(side, settings, metrics)
 
@@ -119,14 +119,15 @@ class _Handler:
             live = self._side.live()
         except StreetVisionError as error:
             return json_response(wire.error_to_dict(error), 503)
+        facts = live.facts
         status = wire.Status(
             live.version,
             live.policy,
             live.since,
-            live.facts.created,
+            facts.created,
             self._places.used,
-            live.facts.reference,
-            live.stages,
+            facts.reference,
+            facts.instead_of,
         )
         return json_response(status.to_dict())
 

@@ -6,7 +6,8 @@ import asyncio
 
 import structlog
 
-from streetvision_core.errors import EngineError, StreetVisionError
+from streetvision_core.errors import EngineError
+from streetvision_core.serving._forever import forever
 from streetvision_core.serving.batching import Batcher
 from streetvision_core.serving.engine import Engine, EngineSlot, LiveEngine, warm_up
 from streetvision_core.serving.local import LocalBackend
@@ -66,11 +67,11 @@ class ModelSide:
         if self._engine is not None:
             try:
                 self._slot.swap(await asyncio.to_thread(warm_up, self._engine))
-            except StreetVisionError as error:
-                _log.error("the engine did not answer its warm-up frame", error=str(error))
+            except Exception as error:
+                _log.error("the engine did not answer its warm-up frame", error=f"{type(error).__name__}: {error}")
         if self._champions is not None:
             self._watcher = Watcher(self._champions, self._slot, self._settings.reload_seconds, self._metrics)
-            await self._watcher.run()
+            await forever("reload", self._watcher.look, self._metrics.failures, self._settings.reload_seconds)
 
     async def stop(self) -> None:
         """Answers what was admitted, then ends."""

@@ -66,8 +66,11 @@ class RemoteServer:
             self._note_down(error)
         except TimeoutError:
             self._note_miss()
-        except (ValueError, KeyError, TypeError) as error:
-            self._note_down(_nonsense(self.spec, error))
+        except Exception as error:  # whatever it answered, it is this server's trouble and nobody else's
+            nonsense = _nonsense(self.spec, error)
+            if str(nonsense) != str(self.reason):
+                _log.error("model server answers nonsense", server=self.spec.name, error=str(nonsense))
+            self._note_down(nonsense)
 
     async def ask(self, image: Image, seconds: float | None, partial: bool) -> Answer:
         """Lets it answer one image; cancelling gives the image up there, too.
@@ -99,7 +102,9 @@ class RemoteServer:
         except (ModelServerError, NotReadyError) as error:
             self._note_down(error)
             raise
-        except (ValueError, KeyError, TypeError) as error:
+        except StreetVisionError:
+            raise
+        except Exception as error:
             nonsense = _nonsense(self.spec, error)
             self._note_down(nonsense)
             raise nonsense from error

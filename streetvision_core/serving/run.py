@@ -21,7 +21,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
-from streetvision_core.errors import NotReadyError, ServingError
+from streetvision_core.errors import NotReadyError, ServingError, StreetVisionError
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.registry.versions import ModelVersion, open_registry
 from streetvision_core.serving._bounded import BoundedHttp
@@ -108,7 +108,7 @@ def gateway_app(
         mounts: the protocols.
     """
     metrics = Metrics()
-    fleet_metrics = FleetMetrics(metrics.registry)
+    fleet_metrics = FleetMetrics(metrics.registry, settings.gate.max_age_days)
     queries = QueryLog(settings.paths.resolve("data") / "queries") if log else None
     with tempfile.TemporaryDirectory(prefix="streetvision-") as folder:
         specs = read_specs(models_file) if models_file else tuple(models)
@@ -164,9 +164,14 @@ def running(settings: Settings, patience_seconds: float = START_SECONDS) -> Iter
         yield url
 
 
-def model_command() -> list[str]:
-    """Starts a model server on the address added at its end."""
-    return [sys.executable, "-m", "streetvision_core", "serve", "--role", "model", "--supervised", "--listen"]
+def model_command(pinned: str | None = None) -> list[str]:
+    """Starts a model server on the address added at its end.
+
+    Args:
+        pinned: a version, its number, or `challenger`, that it serves instead of the champion.
+    """
+    pin = ["--pin", pinned] if pinned else []
+    return [sys.executable, "-m", "streetvision_core", "serve", "--role", "model", "--supervised", *pin, "--listen"]
 
 
 def serve_model(
@@ -187,15 +192,34 @@ def serve_model(
 
     Raises:
         ServingError: the address cannot be listened on.
+        RegistryError: `pinned` names no version that was put up for service.
     """
     champions = RegistryChampions(open_registry(settings), load or cascade_loader(settings), pinned)
+    if pinned is not None:
+        check_pin(settings, pinned)
     with _listen_at(address) as listener:
         server = _Server(_config(create_model_app(None, settings, champions), settings.serving.drain_seconds))
         if supervised:
             end = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
             threading.Thread(target=end_with_parent, args=(end,), name="parent", daemon=True).start()
-        _log.info("model server listens", address=address, champion=champions.name() or "none yet")
+        _log.info("model server listens", address=address, champion=_champion_for_log(champions))
         server.run(sockets=[listener])
+
+
+def check_pin(settings: Settings, pinned: str) -> None:
+    """Refuses a pin that no model server could follow, before one is started.
+
+    Raises:
+        RegistryError: no such version, or one that nobody has put up for service.
+    """
+    RegistryChampions(open_registry(settings), cascade_loader(settings), pinned).name()
+
+
+def _champion_for_log(champions: RegistryChampions) -> str:
+    try:
+        return champions.name() or "none yet"
+    except StreetVisionError as error:  # what serves then is the watcher's business
+        return f"not known: {error.got}"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from streetvision_core.serving._forever import forever
 from streetvision_core.serving.model_metrics import FleetMetrics
 from streetvision_core.serving.remote import RemoteServer
 from streetvision_core.settings import ENV_PREFIX, Settings
@@ -52,7 +53,8 @@ class Child:
 
     async def start(self) -> None:
         """Begins to keep it alive."""
-        self._task = asyncio.create_task(self._keep_alive(), name=f"child {self._server.spec.name}")
+        name = f"child {self._server.spec.name}"
+        self._task = asyncio.create_task(forever(name, self._keep_alive, self._metrics.failures), name=name)
 
     async def stop(self) -> None:
         """Asks it to end, and ends it if it does not."""

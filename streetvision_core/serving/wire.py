@@ -16,8 +16,9 @@ from urllib.parse import quote, unquote
 
 from streetvision_core import errors
 from streetvision_core.errors import EngineError, MissingExtraError, StreetVisionError
+from streetvision_core.serving._checked import MAX_BINS, checked_verdict, count, flag, moment, seconds, share, text
 from streetvision_core.serving.backend import Answer, Image
-from streetvision_core.types import STAGES, Stage, Verdict
+from streetvision_core.types import ERAS, Verdict
 
 ANSWER_PATH: Final = "/answer"
 VIDEO_PATH: Final = "/answer-video"
@@ -44,7 +45,7 @@ class Status:
         created: when the version was made, if known.
         waiting: images admitted and not yet answered.
         reference: share of the version's own calibration frames in each bin of `drift.BINS`; empty if not known.
-        stages: those the version has a model for; empty if not known.
+        instead_of: the version that ought to serve and cannot; empty where this is the one.
     """
 
     version: str
@@ -53,7 +54,7 @@ class Status:
     created: datetime | None = None
     waiting: int = 0
     reference: tuple[float, ...] = ()
-    stages: tuple[Stage, ...] = ()
+    instead_of: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form."""
@@ -64,17 +65,28 @@ class Status:
             "created": self.created.isoformat() if self.created else None,
             "waiting": self.waiting,
             "reference": list(self.reference),
-            "stages": list(self.stages),
+            "instead_of": self.instead_of,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Status:
-        """The inverse of `to_dict`."""
-        created = datetime.fromisoformat(data["created"]) if data["created"] else None
-        since = datetime.fromisoformat(data["since"])
-        # a model server of an earlier version names no stages
-        stages = tuple(stage for stage in STAGES if stage in data.get("stages", ()))
-        return cls(data["version"], data["policy"], since, created, data["waiting"], tuple(data["reference"]), stages)
+        """The inverse of `to_dict`; a model server may run elsewhere and be odd, so every value is looked at.
+
+        Raises:
+            ValueError: a value that is missing or of another kind; so do KeyError and TypeError.
+        """
+        created, reference = data["created"], data["reference"]
+        if not isinstance(reference, list):
+            raise TypeError("no list of shares")
+        return cls(
+            version=text(data["version"]),
+            policy=text(data["policy"]),
+            since=moment(data["since"]),
+            created=None if created is None else moment(created),
+            waiting=count(data["waiting"]),
+            reference=tuple(share(value) for value in reference[:MAX_BINS]),
+            instead_of=text(data.get("instead_of", ""), empty=True),
+        )
 
 
 def image_headers(image: Image, seconds: float | None, partial: bool) -> dict[str, str]:
@@ -109,9 +121,17 @@ def answer_to_dict(answer: Answer) -> dict[str, Any]:
 
 
 def answer_from_dict(data: Mapping[str, Any]) -> Answer:
-    """The inverse of `answer_to_dict`."""
-    verdict = Verdict.from_dict(data["verdict"])
-    return Answer(verdict, data["width"], data["height"], data["era"], data["complete"], data["steps"])
+    """The inverse of `answer_to_dict`; what a model server or a cache holds may be odd, so every value is looked at.
+
+    Raises:
+        ValueError: a value that is missing or of another kind; so do KeyError, TypeError and AttributeError.
+    """
+    verdict = checked_verdict(Verdict.from_dict(data["verdict"]))
+    if data["era"] not in ERAS:
+        raise ValueError("no era")
+    steps = {text(name): seconds(value) for name, value in data["steps"].items()}
+    width, height = count(data["width"], least=1), count(data["height"], least=1)
+    return Answer(verdict, width, height, data["era"], flag(data["complete"]), steps)
 
 
 def error_to_dict(error: StreetVisionError) -> dict[str, Any]:
@@ -121,8 +141,14 @@ def error_to_dict(error: StreetVisionError) -> dict[str, Any]:
 
 def error_from_dict(data: Mapping[str, Any]) -> StreetVisionError:
     """The inverse of `error_to_dict`; an error of a kind not known here becomes an `EngineError`."""
+    details = data.get("data", {})
+    if not isinstance(details, dict):
+        raise TypeError("details that are no JSON object")
     if data.get("error") == MissingExtraError.__name__:
-        return MissingExtraError(data["data"]["package"], data["data"]["extra"])
+        return MissingExtraError(str(details["package"]), str(details["extra"]))
     kind = _ERRORS.get(str(data.get("error")), EngineError)
     texts = [str(data.get(name, "nothing")) for name in ("got", "allowed", "do")]
-    return kind(*texts, **data.get("data", {}))
+    retry = details.get("retry_after_seconds")
+    if retry is not None and (isinstance(retry, bool) or not isinstance(retry, int | float) or not 0 <= retry <= 3600):
+        details = {name: value for name, value in details.items() if name != "retry_after_seconds"}
+    return kind(*texts, **{name: value for name, value in details.items() if name not in ("got", "allowed", "action")})

@@ -12,6 +12,9 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 from streetvision_core.serving.backend import Image
 from streetvision_core.serving.fleet import Fleet
@@ -95,10 +98,85 @@ def test_gateway__says_what_the_model_server_says(world):
     assert gateway.client.get("/metrics/models/0").status_code == 503
 
 
+def fake_model_server(stack, say):
+    """A model server that says of itself what it is told to; `say` holds the body and may change."""
+
+    async def status(_):
+        return Response(say["status"], media_type="application/json")
+
+    app = Starlette(routes=[Route("/status", status), Route("/answer", status, methods=["POST"])])
+    return stack.enter_context(in_background(app))
+
+
+def told(**changes):
+    status = Status("odd", "stub", datetime.now(UTC), None, 0, (0.5,)).to_dict()
+    return json.dumps({**status, **changes}).encode()
+
+
+ODD_STATUS = {
+    "waiting is null": told(waiting=None),
+    "waiting is a word": told(waiting="many"),
+    "deep nesting": b"[" * 200_000,
+    "deep nesting in an object": b'{"version":' * 100_000,
+    "a list": b"[]",
+    "nothing": b"",
+    "not UTF-8": b"\xff\xfe",
+    "a time without a zone": told(since="2026-11-23T00:00:00"),
+    "shares of another kind": told(reference=["x"]),
+    "a name of a mebibyte": told(version="v" * 2**20),
+    "a number of five thousand digits": b'{"version": ' + b"9" * 5000 + b"}",
+}
+
+
+@pytest.mark.parametrize("odd", ODD_STATUS)
+def test_gateway__one_odd_status_is_that_servers_trouble_alone(world, odd):
+    with ExitStack() as stack:
+        say = {"status": ODD_STATUS[odd]}
+        good = world.model(StubEngine("good"))
+        gateway = world.gateway(good.spec("good"), ServerSpec("odd", fake_model_server(stack, say), 100))
+        assert {gateway.post(picture(i)).json()["model_version"] for i in range(5)} == {"good"}
+        port = int(good.url.rsplit(":", 1)[1])
+        good.stop()
+        wait_for(lambda: gateway.client.get("/health/ready").status_code == 503)
+        with in_background(create_model_app(StubEngine("good"), settings_with()), port=port):
+            wait_for(lambda: gateway.client.get("/health/ready").status_code == 200)
+            assert gateway.post(picture(7)).json()["model_version"] == "good"
+            say["status"] = told()
+            wait_for(lambda: gateway.value("sv_model_server_up", server="odd") == 1)
+
+
+def test_gateway__an_odd_answer_goes_to_another_server(world):
+    with ExitStack() as stack:
+        say = {"status": told()}
+        good = world.model(StubEngine("good"))
+        gateway = world.gateway(good.spec("good"), ServerSpec("odd", fake_model_server(stack, say), 1000))
+        wait_for(lambda: gateway.value("sv_model_server_up", server="odd") == 1)
+        answers = [gateway.post(picture(i)) for i in range(5)]
+        assert {(a.status_code, a.json()["model_version"]) for a in answers} == {(200, "good")}
+
+
+def test_gateway__the_watcher_of_the_servers_survives_whatever_it_meets(world, monkeypatch):
+    model = world.model(StubEngine("v1"))
+    gateway = world.gateway(model.spec("one"))
+    broken = {"times": 2}
+    observe = FleetMetrics.observe_servers
+
+    def break_twice(self, servers):
+        broken["times"] -= 1
+        if broken["times"] >= 0:
+            raise ZeroDivisionError
+        observe(self, servers)
+
+    monkeypatch.setattr(FleetMetrics, "observe_servers", break_twice)
+    wait_for(lambda: gateway.value("sv_background_failures_total", task="fleet") == 2)
+    model.stop()
+    wait_for(lambda: gateway.client.get("/health/ready").status_code == 503)
+
+
 def test_gateway__two_versions_share_the_images_and_the_same_image_meets_the_same_version(world):
     blue, green = world.model(StubEngine("blue")), world.model(StubEngine("green"))
     gateway = world.gateway(blue.spec("blue", 3), green.spec("green", 1), cache_entries=0)
-    wait_for(lambda: gateway.value("sv_model_server_up", server="green") == 1)
+    wait_for(lambda: all(gateway.value("sv_model_server_up", server=name) == 1 for name in ("blue", "green")))
     versions = [[gateway.post(picture(i)).json()["model_version"] for i in range(40)] for _ in range(2)]
     assert versions[0] == versions[1]
     assert 20 <= Counter(versions[0])["blue"] <= 38

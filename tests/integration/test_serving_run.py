@@ -16,7 +16,9 @@ import pytest
 from streetvision_core.errors import ServingError
 from streetvision_core.images.decode import encode_jpeg
 from streetvision_core.mining.querylog import QueryLog
+from streetvision_core.registry.decision import Override
 from streetvision_core.registry.versions import Registry
+from streetvision_core.serving.reload import UNREADABLE
 from streetvision_core.serving.run import serve
 from streetvision_core.settings import load_settings
 
@@ -54,8 +56,11 @@ class Process:
 
     def __init__(self, home):
         registry = Registry(home / "data" / "models")
-        self.champion = registry.create({"head.json": b"{}"}, {}).name
-        registry.install_first(self.champion, by="a test")
+        if registry.promotions.salvage():
+            self.champion = registry.promotions.salvage()[-1].version
+        else:
+            self.champion = registry.create({"head.json": b"{}"}, {}).name
+            registry.install_first(self.champion, by="a test")
         environment = {
             **os.environ,
             "SV_PATHS__HOME": str(home),
@@ -107,6 +112,21 @@ class Process:
 
 
 @pytest.fixture
+def start():
+    """Starts servers; ends them whatever happens."""
+    started = []
+
+    def start(home):
+        started.append(Process(home))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+@pytest.fixture
 def process(tmp_path):
     started = Process(tmp_path)
     yield started
@@ -154,3 +174,34 @@ def test_serve__killed_hard_loses_nothing_it_counted_as_written_and_leaves_nobod
         assert log.counts().queries >= written
         assert log.check().ok
     wait_until(lambda: not Path(f"/proc/{model}").exists())
+
+
+@pytest.mark.parametrize("harm", ["a file of the champion", "the history"])
+def test_serve__restarted_over_a_damaged_champion_the_earlier_one_answers_and_says_so(start, tmp_path, harm):
+    registry = Registry(tmp_path / "data" / "models")
+    first, second = (registry.create({"head.json": content}, {}).name for content in (b"{}", b"[]"))
+    registry.install_first(first, by="a test")
+    registry.promote(second, Override("a test", "to damage it later"))
+    if harm == "the history":
+        path = registry.promotions.path
+        path.write_bytes(path.read_bytes().splitlines(keepends=True)[0] + b"{}\n")
+        instead_of = UNREADABLE
+    else:
+        (registry.root / second / "head.json").write_bytes(b"damaged")
+        instead_of = second
+    process = start(tmp_path)
+    assert process.answer(7)["model_version"] == first
+    ready = httpx.get(f"{process.url}/health/ready", trust_env=False)
+    assert (ready.status_code, ready.json()["instead_of"]) == (200, instead_of)
+    assert process.metric(rf'sv_model_stand_in\{{instead_of="{instead_of}",server="[^"]*",version="{first}"\}}') == 1
+    _, output = process.stop(signal.SIGTERM)
+    assert "an earlier version stands in" in output
+
+
+def test_serve__follows_a_pin_of_the_registry(process, tmp_path):
+    registry = Registry(tmp_path / "data" / "models")
+    second = registry.create({"head.json": b"[]"}, {}).name
+    registry.promote(second, Override("a test", "to pin the first"))
+    wait_until(lambda: process.answer(1)["model_version"] == second)
+    registry.pin(process.champion, "a test", "as shown at the fair")
+    wait_until(lambda: process.answer(1)["model_version"] == process.champion)

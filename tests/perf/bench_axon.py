@@ -70,7 +70,7 @@ def build_app(kind: str, home: Path) -> Any:
     from streetvision_core.serving.metrics import Metrics
     from streetvision_core.serving.protocols.http import HttpProtocol
     from streetvision_core.serving.protocols.sn72.protocol import Sn72Protocol
-    from streetvision_core.types import Evidence, Stage, Verdict
+    from streetvision_core.types import Evidence, Verdict
 
     async def bare(request: Request) -> Response:
         await request.body()
@@ -91,10 +91,10 @@ def build_app(kind: str, home: Path) -> Any:
         def identity(self, image: Image | None = None) -> tuple[str, str]:
             return "v1", "stub"
 
-        def reference(self, version: str) -> tuple[float, ...]:
-            return ()
+        def instead_of(self, version: str) -> str:
+            return ""
 
-        def stages(self) -> tuple[Stage, ...]:
+        def reference(self, version: str) -> tuple[float, ...]:
             return ()
 
         async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:

@@ -90,6 +90,9 @@ def build_app(kind: str) -> Any:
         def identity(self, image: Image | None = None) -> tuple[str, str]:
             return "v1", "stub"
 
+        def instead_of(self, version: str) -> str:
+            return ""
+
         def reference(self, version: str) -> tuple[float, ...]:
             return ()
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -71,6 +72,14 @@ def test_list__empty(tmp_path, monkeypatch):
     monkeypatch.setenv("SV_PATHS__HOME", str(tmp_path))
     assert "no version yet" in ask("list")
     assert read("list") == {"versions": [], "notices": []}
+
+
+def test_list__says_when_the_serving_version_grows_old(tmp_path, monkeypatch):
+    monkeypatch.setenv("SV_PATHS__HOME", str(tmp_path))
+    made = datetime.now(UTC) - timedelta(days=81)
+    registry = Registry(tmp_path / "data" / "models", clock=lambda: made)
+    registry.install_first(registry.create({"head.json": b"{}"}, {}), by="loop")
+    assert "is 81 days old; it should be replaced within 9 days" in ask("list")
 
 
 def test_approve_hold_rollback_pin__stand_in_the_history(registry):

@@ -1,10 +1,13 @@
 import http.server
 import json
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streetvision_core.loop.notify import notify
+from streetvision_core.loop.notify import notify, notify_age
+from streetvision_core.registry.age import age_notice
+from streetvision_core.registry.versions import Registry
 
 
 @pytest.fixture
@@ -49,4 +52,29 @@ def test_notify__failure_is_logged_without_secrets_and_does_not_raise(url, capsy
 def test_notify__one_failure_does_not_stop_the_others(receiver):
     url, got = receiver
     assert notify(("unknown://x", url), "a", "b") is False
+    assert len(got) == 1
+
+
+def test_notify_age__a_hundred_nights_send_five_messages(receiver, tmp_path):
+    url, got = receiver
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    registry = Registry(tmp_path, clock=lambda: made)
+    registry.install_first(registry.create({"head.json": b"{}"}, {}), by="loop")
+    for night in range(100):
+        notice = age_notice(registry, made + timedelta(days=night))
+        if notice is not None:
+            notify_age((url,), registry, notice)
+    days = [int(message["message"].split(" is ")[1].split()[0]) for message in got]
+    assert days == [70, 75, 80, 85, 90]
+
+
+def test_notify_age__what_no_receiver_took_is_sent_the_next_night(receiver, tmp_path):
+    url, got = receiver
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    registry = Registry(tmp_path, clock=lambda: made)
+    registry.install_first(registry.create({"head.json": b"{}"}, {}), by="loop")
+    notice = age_notice(registry, made + timedelta(days=71))
+    assert not notify_age(("json://127.0.0.1:9/x",), registry, notice)
+    assert notify_age((url,), registry, notice)
+    assert not notify_age((url,), registry, notice)
     assert len(got) == 1

@@ -1,4 +1,6 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from streetvision_core.serving.backend import Answer
 from streetvision_core.serving.engine import warm_up
@@ -54,3 +56,21 @@ def test_observe_servers__says_how_each_is_and_forgets_who_is_gone():
     metrics.observe_servers(servers[1:])
     assert value(metrics, "sv_model_info", server="a", version="v1", policy="certified") is None
     assert value(metrics, "sv_ready") == 0
+
+
+def test_age__is_that_of_the_moment_it_is_read_and_speaks_on_the_days_of_the_list():
+    metrics = FleetMetrics()
+    (server,) = servers = [RemoteServer(ServerSpec("a", "unix:/tmp/a"))]
+    for days, notice in ((10, 0), (70.5, 70), (89, 85), (95, 90)):
+        server.status = Status("v1", "certified", MOMENT, datetime.now(UTC) - timedelta(days=days))
+        metrics.observe_servers(servers)
+        assert value(metrics, "sv_model_age_days", server="a") == pytest.approx(days, abs=0.01)
+        assert value(metrics, "sv_model_age_notice_days", server="a") == notice
+    server.status = Status("v1", "certified", MOMENT, None)
+    metrics.observe_servers(servers)
+    assert value(metrics, "sv_model_age_days", server="a") is None
+    shorter = FleetMetrics(max_age_days=30)
+    server.status = Status("v1", "certified", MOMENT, datetime.now(UTC) - timedelta(days=26), instead_of="v2")
+    shorter.observe_servers(servers)
+    assert value(shorter, "sv_model_age_notice_days", server="a") == 25
+    assert value(shorter, "sv_model_stand_in", server="a", version="v1", instead_of="v2") == 1

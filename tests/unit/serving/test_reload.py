@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from streetvision_core.errors import RegistryError
 from streetvision_core.registry.decision import Override
 from streetvision_core.registry.versions import Registry
 from streetvision_core.serving.engine import EngineSlot, warm_up
@@ -145,3 +146,96 @@ def test_watcher__does_not_load_again_what_was_given_at_the_start(world):
     world.watcher = Watcher(world.champions, world.slot, 1, world.metrics)
     assert world.look() == first
     assert world.loads == []
+
+
+def served_by(world):
+    """A watcher after a restart: nothing serves yet."""
+    world.slot = EngineSlot(world.metrics.observe_swap)
+    world.watcher = Watcher(world.champions, world.slot, 0.01, world.metrics)
+    return world.look()
+
+
+def three_versions(world):
+    names = [world.version(content) for content in (b"1", b"2", b"3")]
+    world.registry.install_first(names[0], by="a test")
+    for name in names[1:]:
+        world.registry.promote(name, Override("a test", "to see it served"))
+    return names
+
+
+def test_restart__the_newest_earlier_champion_that_is_whole_stands_in_and_says_so(world):
+    first, second, third = three_versions(world)
+    (world.registry.root / third / "head.json").write_bytes(b"damaged")
+    assert served_by(world) == second
+    assert world.slot.current.facts.instead_of == third
+    labels = {"server": "local", "version": second, "instead_of": third}
+    assert world.metrics.registry.get_sample_value("sv_model_stand_in", labels) == 1
+    assert (world.count("failed"), world.count("stand-in")) == (1, 1)
+    (world.registry.root / second / "manifest.json").unlink()
+    assert served_by(world) == first
+    (world.registry.root / third / "head.json").write_bytes(b"3")  # brought back from a backup
+    time.sleep(0.05)
+    assert world.look() == third
+    assert world.slot.current.facts.instead_of == ""
+    assert world.metrics.registry.get_sample_value("sv_model_stand_in", labels) is None
+
+
+def test_restart__a_version_a_person_rolled_back_does_not_stand_in(world):
+    first, second, _ = three_versions(world)
+    world.registry.rollback("a test", "it sees ghosts everywhere")
+    (world.registry.root / second / "head.json").write_bytes(b"damaged")
+    assert served_by(world) == first
+
+
+@pytest.mark.parametrize("harm", ["edited", "cut"])
+def test_restart__a_damaged_history_serves_what_is_whole_of_it(world, harm):
+    _, second, third = three_versions(world)
+    path = world.registry.promotions.path
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole = b"".join(lines)
+    path.write_bytes(b"".join([*lines[:2], b"{}\n"] if harm == "edited" else lines[:2]))
+    assert served_by(world) == second
+    assert "cannot be read" in world.slot.current.facts.instead_of
+    path.write_bytes(whole)
+    assert world.look() == third
+    assert world.slot.current.facts.instead_of == ""
+
+
+def test_restart__nothing_that_can_serve_is_tried_after_growing_pauses(tmp_path):
+    world = World(tmp_path, seconds=30)
+    world.broken.add(world.version(b"1"))
+    world.registry.install_first("v0001", by="a test")
+    path = world.registry.promotions.path
+    path.write_bytes(path.read_bytes() + b"{}\n")
+    assert world.look(times=5) is None
+    assert len(world.loads) == 1
+
+
+def test_restart__a_stand_in_that_becomes_champion_no_longer_stands_in(world):
+    _, second, third = three_versions(world)
+    (world.registry.root / third / "head.json").write_bytes(b"damaged")
+    assert served_by(world) == second
+    world.registry.rollback("a test", "the third is damaged")
+    loads = list(world.loads)
+    assert world.look() == second
+    assert world.slot.current.facts.instead_of == ""
+    assert world.loads == loads, "it serves already"
+
+
+def test_look__a_version_pinned_in_the_registry_serves_until_it_is_unpinned(world):
+    first, _, third = three_versions(world)
+    assert world.look() == third
+    world.registry.pin(first, "a test", "as shown at the fair")
+    assert world.look() == first
+    world.registry.unpin("a test")
+    assert world.look() == third
+
+
+def test_champions__a_pin_of_what_nobody_put_up_for_service_is_refused(world):
+    first, second = world.version(b"1"), world.version(b"2")
+    world.registry.install_first(first, by="a test")
+    with pytest.raises(RegistryError, match="which nobody has put up for service"):
+        RegistryChampions(world.registry, world.load, second).name()
+    world.registry.note_import(second, "a test", "elsewhere")
+    with pytest.raises(RegistryError, match="which nobody has put up for service"):
+        RegistryChampions(world.registry, world.load, second).name()
