@@ -140,6 +140,10 @@ class CalibrationError(StreetVisionError):
     """A calibrator or an exit band cannot be made from this data."""
 
 
+class CalibrationMismatchError(CalibrationError):
+    """A calibration meets other detectors, or another world, than it was made with."""
+
+
 class RegistryError(StreetVisionError):
     """A version, alias or promotion is not as it should be."""
 

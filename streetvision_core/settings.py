@@ -120,6 +120,14 @@ class CascadeSettings(_Section):
     ocr_min_width_pixels: int = Field(640, gt=0, description="narrower frames hold no readable text")
 
 
+class ScoringSettings(_Section):
+    """What the decision threshold is chosen for; it is then moved to 0.5."""
+
+    rule: Literal["mcc", "sn72", "f1", "cost"] = "sn72"
+    prevalence: float = Field(0.5, gt=0, lt=1, description="share of road work in the stream; validators send half")
+    miss_cost: float = Field(1.0, gt=0, description="rule `cost`: a missed road work, in false positives")
+
+
 class TrainingSettings(_Section):
     """The frozen-backbone head."""
 
@@ -270,6 +278,7 @@ class Settings(BaseSettings):
     models: Models
     vlm: VlmSettings = VlmSettings()
     cascade: CascadeSettings = CascadeSettings()
+    scoring: ScoringSettings = ScoringSettings()
     training: TrainingSettings = TrainingSettings()
     mining: MiningSettings = MiningSettings()
     annotate: AnnotateSettings = AnnotateSettings()

@@ -1,1 +1,1 @@
-"""Turns scores into probabilities, certified exits and the paid threshold; see README.md."""
+"""Turns scores into probabilities, certified exits and the decision threshold; see README.md."""

@@ -56,6 +56,13 @@ class Fusion:
             out = out + shift * gone[:, blocks.index(block)]
         return np.asarray(out, np.float64)
 
+    def weight_of_block(self) -> dict[str, float]:
+        """The largest absolute weight in each block of columns; 0 where the block was missing on every row."""
+        found: dict[str, float] = {}
+        for name, weight in zip(self.names, self.weights, strict=True):
+            found[block_of(name)] = max(found.get(block_of(name), 0.0), abs(weight))
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form."""
         lists = {"names": list(self.names), "center": list(self.center), "weights": list(self.weights)}

@@ -5,9 +5,10 @@ Two steps:
 1. **Fusion** weighs the head's logit against the evidence, fitted on TRAIN (with out-of-fold logits) and SELECT rows.
    Its output, the stage's *score*, has never seen CALIBRATE; that is what exit bands are certified on.
 2. **Calibration** maps the score to a probability by a monotone calibrator, fitted on CALIBRATE. Where CALIBRATE holds
-   next to no groups of a class, the cross-fitted scores of TRAIN and SELECT rows join in: they are a little biased (the
-   heads behind them saw fewer rows), but without them the stage could not speak at all. `out_of_fold` gives each of
-   these rows the probability of a calibrator that has not seen its group, for the threshold and for plots.
+   next to no groups of a class, the cross-fitted scores of TRAIN and SELECT rows of the same world join in: they are a
+   little biased (the heads behind them saw fewer rows), but without them the stage could not speak at all.
+   `out_of_fold` gives each of these rows the probability of a calibrator that has not seen its group, for the threshold
+   and for plots.
 
 Where TRAIN and SELECT hold too little evidence, half of the CALIBRATE groups fit the fusion and only the other half
 certifies.
@@ -114,6 +115,7 @@ def fit_stage(
     fusion_rows: Mask,
     calibrate_rows: Mask,
     *,
+    may_join: Mask | None = None,
     weights: npt.ArrayLike | None = None,
     origins: Sequence[str] | None = None,
     seed: int = 0,
@@ -128,6 +130,7 @@ def fit_stage(
         groups: the group of each row.
         fusion_rows: rows that may fit the fusion, [N].
         calibrate_rows: rows that may calibrate, [N]; disjoint from the others.
+        may_join: fusion rows that may calibrate too where there are next to no others, [N]; all of them if left out.
         weights: row weights, [N].
         origins: the origin of each row; the fusion is balanced over them. One origin if left out.
         seed: of folds.
@@ -152,6 +155,8 @@ def fit_stage(
         fair = balanced(row_weights[fit_on], labels[fit_on], places[fit_on].tolist())
         fusion, honest = fit_fusion(columns[fit_on], column_names, labels[fit_on], names[fit_on], fair, seed)
     joins = np.isfinite(honest) & _few_groups(labels[judge], names[judge])
+    if may_join is not None:
+        joins &= may_join[fit_on]
     rows = np.concatenate([judge, fit_on[joins]])
     scores = np.concatenate([fusion.score(columns[judge]), honest[joins]])
     choice = best_calibrator(scores, labels[rows], names[rows].tolist(), weights=row_weights[rows], seed=seed)

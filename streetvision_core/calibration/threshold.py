@@ -1,4 +1,4 @@
-"""The paid threshold: where a rule pays most, and the map that moves it to 0.5."""
+"""The decision threshold: where a rule's expected score is largest, and the map that moves it to 0.5."""
 
 from __future__ import annotations
 
@@ -8,91 +8,75 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.calibration.arrays import Array, Labels, logit, row_groups, sigmoid
+from streetvision_core.calibration.arrays import Array, logit, row_groups, sigmoid
 from streetvision_core.errors import CalibrationError
-from streetvision_core.scoring.rules import ScoringRule, sweep
+from streetvision_core.scoring.confusion import Confusion
+from streetvision_core.scoring.intervals import resample_groups
+from streetvision_core.scoring.objectives import Objective
 
-NEUTRAL: Final = 0.5
-_GRID: Final = 1.0 / (1.0 + np.exp(-np.linspace(-3.0, 3.0, 61)))
+_GRID: Final = 1.0 / (1.0 + np.exp(-np.linspace(-6.0, 6.0, 121)))
 _RESAMPLES: Final = 100
 _AWAY_FROM_HALF: Final = 1e-4
 """Half-way answers are moved this far from 0.5, enough to survive rounding to four decimals."""
 _EDGE: Final = 1e-6
+_TIE: Final = 1e-12
+"""Scores this close are equal: sums of the same masses round differently."""
 
 
 def best_threshold(
     p: npt.ArrayLike,
-    y: npt.ArrayLike,
-    rule: ScoringRule,
+    goal: Objective,
     groups: Sequence[str] | None = None,
     *,
-    balanced: bool = False,
+    prevalence: float,
     resamples: int = _RESAMPLES,
     seed: int = 0,
 ) -> float:
-    """The decision threshold at which a rule pays most, kept from chasing noise.
+    """The decision threshold at which a rule's expected score is largest, in a stream of a stated prevalence.
 
-    The best threshold of each bootstrap sample of groups is found, the middle of the best stretch where several are
-    equal. Their mean in logits, drawn towards the neutral threshold by the share of its distance that their variance
-    explains (positive-part James-Stein), is t*: few rows, whose best thresholds scatter, move it little. Neutral is
-    0.5; for a balanced stream it is the share of road work among the rows, where a calibrated probability speaks for
-    neither class.
+    What a threshold would find and call falsely is counted in the probabilities themselves: a row of 0.7 is 0.7 of a
+    frame with road work and 0.3 of one without; each class is then weighted to its share of the stream. Labels enter
+    through the calibrator alone. Counting labels instead was tried: among a few dozen rows, a single surest negative
+    decides the threshold of a rare class, and the best thresholds of bootstrap samples agree on that one row
+    (docs/log.md). The mean, in logits, over bootstrap samples of groups steadies what is left.
 
     Args:
-        p: calibrated probabilities, [N].
-        y: labels 0 or 1, [N].
-        rule: what pays.
+        p: calibrated probabilities of rows that their calibrator has not seen, [N].
+        goal: what is to be large, see `scoring.objectives`.
         groups: the group of each row; each row its own if left out.
-        balanced: score a stream in which both labels are equally likely, as validators draw them (FACTS 16c), rather
-            than one with the labels' shares in these rows.
+        prevalence: share of road work in the stream the threshold is for, in (0, 1).
         resamples: bootstrap samples.
         seed: of the resampling.
 
     Returns:
-        t* in [0.047, 0.953]; 0.5 if only one class occurs.
-    """
-    probabilities, labels = np.asarray(p, np.float64), np.asarray(y).astype(np.int64)
-    if len(np.unique(labels)) < 2:
-        return NEUTRAL
-    names, inverse = np.unique(np.array(row_groups(groups, len(labels))), return_inverse=True)
-    members = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
-    rng = np.random.default_rng(seed)
-    best = []
-    for _ in range(resamples):
-        rows = np.concatenate([members[g] for g in rng.integers(0, len(names), len(names))])
-        rows = _balance(rows, labels, rng) if balanced else rows
-        if len(np.unique(labels[rows])) == 2:
-            best.append(_middle_of_best(sweep(rule, probabilities[rows], labels[rows], _GRID)))
-    neutral = float(np.mean(labels)) if balanced else NEUTRAL
-    return _drawn_to(neutral, np.array(best)) if best else neutral
-
-
-def _balance(rows: npt.NDArray[np.intp], y: Labels, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Repeats rows of the rarer class, drawn at random, until both are as many."""
-    ones, zeros = rows[y[rows] == 1], rows[y[rows] == 0]
-    if not len(ones) or not len(zeros):
-        return rows
-    rarer, commoner = sorted((ones, zeros), key=len)
-    return np.concatenate([commoner, rarer, rng.choice(rarer, len(commoner) - len(rarer))])
-
-
-def _middle_of_best(curve: Array) -> float:
-    """The threshold, in logits, amid those of the grid at which a curve of scores [T] is highest."""
-    return float(logit(_GRID[curve == curve.max()]).mean())
-
-
-def _drawn_to(neutral: float, best: Array) -> float:
-    """The mean of the best thresholds [B], in logits, shrunk towards a neutral one.
+        t* in [0.0025, 0.9975].
 
     Example:
-        >>> scattered, agreed = np.array([-3.0, 3.2]), np.array([1.0, 1.2])
-        >>> round(_drawn_to(0.5, scattered), 3), round(_drawn_to(0.5, agreed), 3)
-        (0.5, 0.749)
+        >>> from streetvision_core.scoring.objectives import objective
+        >>> p = np.linspace(0.01, 0.99, 99)                    # half of it road work
+        >>> [round(best_threshold(p, objective("sn72"), prevalence=share), 1) for share in (0.5, 0.1)]
+        [0.5, 0.8]
     """
-    start = logit(np.array([neutral]))
-    away = best.mean() - start
-    kept = np.maximum(0.0, 1.0 - best.var() / np.maximum(away**2, _EDGE))
-    return float(sigmoid(start + kept * away)[0])
+    probabilities = np.asarray(p, np.float64)
+    rows, drawn = resample_groups(row_groups(groups, len(probabilities)), resamples, seed)
+    best = [_best(probabilities, times[rows], goal, prevalence) for times in drawn]
+    return float(sigmoid(np.array([np.mean(best)]))[0])
+
+
+def _best(p: Array, weights: Array, goal: Objective, prevalence: float) -> float:
+    """The best threshold of the grid, in logits; the middle of the stretch where several are equal."""
+    order = np.argsort(p)
+    below = np.searchsorted(p[order], _GRID, side="right")
+    recall = 1.0 - _share_below(weights * p, order, below)
+    specificity = _share_below(weights * (1.0 - p), order, below)
+    scores = goal(Confusion.from_rates(recall, specificity, prevalence))
+    return float(logit(_GRID[scores >= scores.max() - _TIE]).mean())
+
+
+def _share_below(mass: Array, order: npt.NDArray[np.intp], below: npt.NDArray[np.intp]) -> Array:
+    """The share of a mass [N] that lies in the first rows of an order, for each number of rows [T]."""
+    summed = np.concatenate([[0.0], np.cumsum(mass[order])])
+    return np.asarray(summed[below] / summed[-1])
 
 
 def remap(p: npt.ArrayLike, t: npt.ArrayLike) -> Array:

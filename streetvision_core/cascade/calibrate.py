@@ -9,8 +9,9 @@ Rows and their use:
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +19,17 @@ import numpy.typing as npt
 from streetvision_core.calibration.arrays import Array, Mask
 from streetvision_core.calibration.columns import has_run
 from streetvision_core.calibration.exits import ExitBand
+from streetvision_core.calibration.facts import CalibrationFacts, shares
 from streetvision_core.calibration.stage import FittedStage, StageCalibrator, fit_stage
 from streetvision_core.calibration.threshold import best_threshold
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.cascade.certify import certify_stages, exits_of
 from streetvision_core.data.table import FeatureTable
+from streetvision_core.data.worlds import World, world_of
 from streetvision_core.errors import CalibrationError
 from streetvision_core.models.head import Head
-from streetvision_core.scoring.rules import get_rule
-from streetvision_core.settings import Settings
+from streetvision_core.scoring.objectives import objective
+from streetvision_core.settings import ScoringSettings, Settings
 from streetvision_core.training.heads import honest_logits
 from streetvision_core.training.threads import one_thread
 from streetvision_core.training.weights import photo_weights
@@ -34,17 +37,50 @@ from streetvision_core.types import STAGES, FloatArray, Split, Stage
 
 BANDED: Final[tuple[Stage, ...]] = ("classifier", "detectors", "vlm")
 """The last stage ends the cascade anyway; a band there would only spend delta."""
-DEFAULT_RULE: Final = "sn72"
 
 
-def fit_cascade(table: FeatureTable, head: Head, settings: Settings, rule: str = DEFAULT_RULE) -> CascadeCalibration:
-    """Calibrates a cascade for one head.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """A table with what calibration needs to know of its rows.
+
+    Attributes:
+        table: N rows.
+        logits: the head's, [N]; where `honest`, from heads that have not seen the row.
+        honest: bool [N].
+        here: rows of the world that is calibrated, bool [N].
+    """
+
+    table: FeatureTable
+    logits: Array
+    honest: Mask
+    here: Mask
+
+    def select(self, mask: Mask) -> _Rows:
+        return _Rows(self.table.select(mask), self.logits[mask], self.honest[mask], self.here[mask])
+
+
+def fit_cascade(
+    table: FeatureTable,
+    head: Head,
+    settings: Settings,
+    *,
+    worlds: Sequence[World] | None = None,
+    world: World = "real",
+    detectors: Sequence[str] | None = None,
+) -> CascadeCalibration:
+    """Calibrates a cascade for one head, for one world.
+
+    Calibrators, exit bands and the threshold rest on CALIBRATE rows of that world alone: a request does not tell
+    whether it is a photograph, and a rendered row must not move the answer that a photograph gets. Fusions learn from
+    both worlds' TRAIN and SELECT rows, as the head does.
 
     Args:
         table: features, evidence and splits; rows of weight 0 or unknown label are left out.
         head: trained on the table's TRAIN rows.
-        settings: alpha, delta and the seed.
-        rule: the pay rule whose best threshold becomes 0.5.
+        settings: alpha, delta, the scoring rule with its prevalence, and the seed.
+        worlds: the world of each row; None takes it from the origins.
+        world: which of them is calibrated; a calibration of the rendered world is for reports and never serves.
+        detectors: `name@version` of the detectors behind the evidence, in the profile's order; None: not known.
 
     Returns:
         Calibrators and bands of the stages that have evidence; the others are listed in `absent` with a reason.
@@ -54,37 +90,42 @@ def fit_cascade(table: FeatureTable, head: Head, settings: Settings, rule: str =
         PreprocessMismatchError: the head is of another make than the table.
     """
     with one_thread():
-        return _fit_cascade(table, head, settings, rule)
+        logits, honest = honest_logits(table, head, settings.training, settings.seed)
+        here = np.array([w == world for w in worlds or map(world_of, table.origins)], np.bool_)
+        rows = _Rows(table, logits, honest, here)
+        names = None if detectors is None else tuple(detectors)
+        facts = CalibrationFacts(
+            head.backbone, head.preprocessing, names, world, settings.scoring.prevalence, settings.scoring.rule
+        )
+        return _by_size(rows, settings, facts)
 
 
-def _fit_cascade(table: FeatureTable, head: Head, settings: Settings, rule: str) -> CascadeCalibration:
+def _by_size(rows: _Rows, settings: Settings, facts: CalibrationFacts) -> CascadeCalibration:
     """Fits native frames and the older eras apart; both together where one has too little."""
-    logits, honest = honest_logits(table, head, settings.training, settings.seed)
-    native = np.array([era == "native" for era in table.eras], np.bool_)
+    native = np.array([era == "native" for era in rows.table.eras], np.bool_)
     parts: list[CascadeCalibration | None] = []
     for mask in (native, ~native):
         try:
-            parts.append(_fit_rows(table.select(mask), logits[mask], honest[mask], head, settings, rule))
+            parts.append(_fit_rows(rows.select(mask), settings, facts))
         except CalibrationError:
             parts.append(None)
     whole, small = parts
-    return replace(whole or _fit_rows(table, logits, honest, head, settings, rule), small=small)
+    return replace(whole or _fit_rows(rows, settings, facts), small=small)
 
 
-def _fit_rows(
-    table: FeatureTable, logits: Array, honest: Mask, head: Head, settings: Settings, rule: str
-) -> CascadeCalibration:
+def _fit_rows(rows: _Rows, settings: Settings, facts: CalibrationFacts) -> CascadeCalibration:
+    table = rows.table
     usable = (table.labels >= 0) & (table.weights > 0)
-    calibrate = usable & table.in_split(Split.CALIBRATE)
-    fusion = usable & honest & (table.in_split(Split.TRAIN) | table.in_split(Split.SELECT))
+    calibrate = usable & rows.here & table.in_split(Split.CALIBRATE)
+    fusion = usable & rows.honest & (table.in_split(Split.TRAIN) | table.in_split(Split.SELECT))
     weights = photo_weights(table.ids, table.weights)
     fitted: dict[Stage, FittedStage] = {}
     absent: dict[Stage, str] = {}
     for stage in STAGES:
         try:
             fitted[stage] = fit_stage(
-                stage, logits, table.evidence, table.labels, table.groups, fusion, calibrate,
-                weights=weights, origins=table.origins, seed=settings.seed,
+                stage, rows.logits, table.evidence, table.labels, table.groups, fusion, calibrate,
+                may_join=rows.here, weights=weights, origins=table.origins, seed=settings.seed,
             )  # fmt: skip
         except CalibrationError as error:
             if stage == "classifier":
@@ -92,14 +133,31 @@ def _fit_rows(
             absent[stage] = error.got
     calibrators: dict[Stage, StageCalibrator] = {stage: one.calibrator for stage, one in fitted.items()}
     bands = _bands(table, fitted, calibrate, settings)
-    rows, p = _cross_fitted(fitted, bands, table.evidence)
-    groups = [table.groups[i] for i in rows]
-    threshold = best_threshold(p, table.labels[rows], get_rule(rule), groups, balanced=True, seed=settings.seed)
+    counted = np.flatnonzero(calibrate)
+    origins = shares([table.origins[i] for i in counted], [table.groups[i] for i in counted])
     prior = float(np.average(table.labels[calibrate], weights=weights[calibrate]))
-    notes = _notes(fitted, table, calibrate)
     return CascadeCalibration(
-        calibrators, bands, absent, threshold, prior, rule, head.backbone, head.preprocessing, notes
+        stages=calibrators,
+        bands=bands,
+        absent=absent,
+        threshold=_threshold(table, fitted, bands, settings.scoring, settings.seed),
+        prior=prior,
+        made_with=replace(facts, origins=origins),
+        notes={"stages": {stage: {**one.choice.to_dict(), "fusion": one.note} for stage, one in fitted.items()}},
     )
+
+
+def _threshold(
+    table: FeatureTable,
+    fitted: dict[Stage, FittedStage],
+    bands: dict[Stage, ExitBand],
+    scoring: ScoringSettings,
+    seed: int,
+) -> float:
+    rows, p = _cross_fitted(fitted, bands, table.evidence)
+    goal = objective(scoring.rule, scoring.miss_cost)
+    groups = [table.groups[i] for i in rows]
+    return best_threshold(p, goal, groups, prevalence=scoring.prevalence, seed=seed)
 
 
 def _bands(
@@ -139,14 +197,3 @@ def _cross_fitted(
                 ended |= {row} if leaves else set()
     rows = np.array(sorted(p), np.int64)
     return rows, np.array([p[row] for row in rows.tolist()])
-
-
-def _notes(fitted: dict[Stage, FittedStage], table: FeatureTable, calibrate: Mask) -> dict[str, Any]:
-    origins = [table.origins[i] for i in np.flatnonzero(calibrate)]
-    groups = {table.groups[i] for i in np.flatnonzero(calibrate)}
-    return {
-        "rows": int(calibrate.sum()),
-        "groups": len(groups),
-        "rows_by_origin": {origin: origins.count(origin) for origin in sorted(set(origins))},
-        "stages": {stage: {**one.choice.to_dict(), "fusion": one.note} for stage, one in fitted.items()},
-    }

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from streetvision_core.calibration.exits import ExitBand
+from streetvision_core.calibration.facts import CALIBRATE_AGAIN, CalibrationFacts
 from streetvision_core.calibration.stage import StageCalibrator
-from streetvision_core.errors import CalibrationError, PreprocessMismatchError
+from streetvision_core.errors import CalibrationError, CalibrationMismatchError, PreprocessMismatchError
+from streetvision_core.models.evidence import DETECTOR_NAMES
 from streetvision_core.storage import atomic_write_json
 from streetvision_core.types import STAGES, Era, Stage
 
 CALIBRATION_FILE: Final = "calibration.json"
 SMALL_PIXELS: Final = 256
 """Longer side up to which a frame counts as one of the older eras, which are 224 pixels wide."""
-_FORMAT: Final = "cascade-calibration/2"
+_FORMAT: Final = "cascade-calibration/3"
+_WITHOUT_FACTS: Final = "cascade-calibration/2"
+"""The format before a calibration recorded what it was made with; such versions stay in service."""
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CascadeCalibration:
-    """Per stage a calibrator and a band; for all together the paid threshold.
+    """Per stage a calibrator and a band; for all together the decision threshold.
 
     Attributes:
         stages: calibrators of the stages that could be calibrated; the classifier's is always there.
@@ -30,10 +37,8 @@ class CascadeCalibration:
         absent: stages without a calibrator, and why.
         threshold: t*, remapped to 0.5.
         prior: share of road work among the calibrating rows; the answer where no stage gave evidence.
-        rule: the pay rule t* was chosen for.
-        backbone: of the head this belongs to.
-        preprocessing: of the head this belongs to.
-        notes: JSON-ready facts: rows, choices, reasons.
+        made_with: models, world, rule, prevalence and rows it was made with.
+        notes: JSON-ready: how each stage's calibrator was chosen.
         small: the same for frames of at most `SMALL_PIXELS`, the older eras; None: this one serves them too.
     """
 
@@ -42,9 +47,7 @@ class CascadeCalibration:
     absent: Mapping[Stage, str]
     threshold: float
     prior: float
-    rule: str
-    backbone: str
-    preprocessing: str
+    made_with: CalibrationFacts
     notes: dict[str, Any] = field(default_factory=dict)
     small: CascadeCalibration | None = None
 
@@ -62,16 +65,47 @@ class CascadeCalibration:
         return self.stages[known[-1]]
 
     def check(self, backbone: str, preprocessing: str) -> None:
-        """Refuses a head of another make.
+        """Refuses a head of another backbone or preprocessing.
 
         Raises:
-            PreprocessMismatchError: backbone or preprocessing differ.
+            PreprocessMismatchError: they differ.
         """
-        if (backbone, preprocessing) != (self.backbone, self.preprocessing):
+        made = self.made_with
+        if (backbone, preprocessing) != (made.backbone, made.preprocessing):
             raise PreprocessMismatchError(
                 got=f"{backbone} with {preprocessing}",
-                allowed=f"{self.backbone} with {self.preprocessing}, which this calibration was made for",
+                allowed=f"{made.backbone} with {made.preprocessing}, which this calibration was made for",
                 action="calibrate again with this head, or use the head of the same version",
+            )
+
+    def check_serving(self, detectors: Sequence[str]) -> None:
+        """Refuses what may not answer: calibrators of other detectors, or of the rendered world.
+
+        Args:
+            detectors: `name@version` of those that will run, in the profile's order.
+
+        Raises:
+            CalibrationMismatchError: the calibration was made with others.
+        """
+        made = self.made_with
+        if made.world == "rendered":
+            raise CalibrationMismatchError(
+                got="a calibration of the rendered world", allowed="one of photographs", action=CALIBRATE_AGAIN
+            )
+        if made.detectors is None:
+            self._check_places(detectors)
+            _log.warning("calibration without a record of its detectors", allowed="taken as made for the profile's")
+        made.check_detectors(detectors)
+
+    def _check_places(self, detectors: Sequence[str]) -> None:
+        """An older version did not record its detectors, but its fusions show how many there were."""
+        weights = [pair for stage in self.stages.values() for pair in stage.fusion.weight_of_block().items()]
+        places = {block for block, weight in weights if block in DETECTOR_NAMES and weight}
+        if places and len(places) != len(detectors):
+            raise CalibrationMismatchError(
+                got=f"{len(detectors)} detectors ({', '.join(detectors) or 'none'})",
+                allowed=f"{len(places)}, as when this version was calibrated; it did not record which",
+                action=CALIBRATE_AGAIN,
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,9 +117,7 @@ class CascadeCalibration:
             "absent": dict(self.absent),
             "threshold": self.threshold,
             "prior": self.prior,
-            "rule": self.rule,
-            "backbone": self.backbone,
-            "preprocessing": self.preprocessing,
+            "made_with": self.made_with.to_dict(),
             "notes": self.notes,
             "small": self.small.to_dict() if self.small else None,
         }
@@ -98,7 +130,7 @@ class CascadeCalibration:
             CalibrationError: another format, or fields that are missing or broken.
         """
         try:
-            if data["format"] != _FORMAT:
+            if data["format"] not in (_FORMAT, _WITHOUT_FACTS):
                 raise ValueError(f"format {data['format']!r}")
             made = cls(
                 stages={name: StageCalibrator.from_dict(one) for name, one in data["stages"].items()},
@@ -106,9 +138,7 @@ class CascadeCalibration:
                 absent=dict(data["absent"]),
                 threshold=float(data["threshold"]),
                 prior=float(data["prior"]),
-                rule=data["rule"],
-                backbone=data["backbone"],
-                preprocessing=data["preprocessing"],
+                made_with=CalibrationFacts.from_dict(data["made_with"] if "made_with" in data else _derived(data)),
                 notes=dict(data["notes"]),
                 small=cls.from_dict(data["small"]) if data["small"] else None,
             )
@@ -133,6 +163,20 @@ class CascadeCalibration:
         except (OSError, ValueError) as error:
             raise _broken(f"{folder.name}: {error}") from error
         return cls.from_dict(data)
+
+
+def _derived(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a version of the format without facts lets us know of them."""
+    rows = data["notes"].get("rows_by_origin", {})
+    return {
+        "backbone": data["backbone"],
+        "preprocessing": data["preprocessing"],
+        "detectors": None,
+        "world": "unknown",
+        "prevalence": 0.5,
+        "rule": data["rule"],
+        "origins": {origin: {"rows": n, "groups": None} for origin, n in rows.items()},
+    }
 
 
 def _broken(got: str) -> CalibrationError:

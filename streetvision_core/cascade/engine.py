@@ -80,12 +80,16 @@ class Cascade:
 
         Raises:
             CalibrationError: the calibration is missing or broken.
+            CalibrationMismatchError: it was made with other detectors than the profile's, or for the rendered world.
         """
         head = Head.load(folder, backbone=settings.models.backbone, preprocessing=settings.models.preprocessing)
+        loaded = models if models is not None else load_models(settings)
+        calibration = CascadeCalibration.load(folder)
+        calibration.check_serving(loaded.detector_keys)
         return cls(
-            models=models if models is not None else load_models(settings),
+            models=loaded,
             head=head,
-            calibration=CascadeCalibration.load(folder),
+            calibration=calibration,
             policy=get_policy(settings.cascade.policy),
             version=folder.name,
             ocr_min_width_pixels=settings.cascade.ocr_min_width_pixels,

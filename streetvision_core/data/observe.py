@@ -44,7 +44,7 @@ class Observer:
     @property
     def detectors(self) -> tuple[str, ...]:
         """`name@version` of each detector, in the profile's order."""
-        return tuple(f"{detector.name}@{detector.version}" for detector in self.models.detectors)
+        return self.models.detector_keys
 
     @property
     def make(self) -> str:

@@ -86,6 +86,11 @@ class ModelSet:
         return self._detectors.get()
 
     @property
+    def detector_keys(self) -> tuple[str, ...]:
+        """`name@version` of each detector, in the profile's order; what evidence and calibrations are kept under."""
+        return tuple(f"{detector.name}@{detector.version}" for detector in self.detectors)
+
+    @property
     def seen_groups(self) -> frozenset[str]:
         """Groups of photos that trained a detector, from the cards of their weights."""
         return self._seen_groups.get()

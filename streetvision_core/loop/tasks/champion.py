@@ -49,7 +49,7 @@ def ensure_champion(day: Day) -> ModelVersion:
         return champion
     table = base_table(day)
     trained = train_heads(table, day.settings.training, day.settings.seed)
-    calibration = fit_cascade(table, trained.head, day.settings)
+    calibration = fit_cascade(table, trained.head, day.settings, detectors=day.models.detector_keys)
     card = {"training": trained.to_dict(), "learned_from": "starter pack: real photos and their composed twins"}
     version = save_version(day, trained.head, calibration, card)
     day.registry.install_first(version, by="loop")
@@ -57,11 +57,13 @@ def ensure_champion(day: Day) -> ModelVersion:
 
 
 def load_parts(day: Day, version: ModelVersion) -> tuple[Head, CascadeCalibration]:
-    """Head and calibration of a registered version, checked against its manifest."""
+    """Head and calibration of a registered version, checked against its manifest and the profile's models."""
     version.check()
     models = day.models
     head = Head.load(version.folder, backbone=models.backbone.name, preprocessing=models.preprocessor.name)
-    return head, CascadeCalibration.load(version.folder)
+    calibration = CascadeCalibration.load(version.folder)
+    calibration.check_serving(models.detector_keys)
+    return head, calibration
 
 
 def load_cascade(day: Day, policy: str | None = None) -> Cascade:

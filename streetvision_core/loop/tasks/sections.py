@@ -170,7 +170,8 @@ def bands(day: Day, calibration: CascadeCalibration) -> Bands:
     ]
     told += [Band(stage=stage, certified=False, reason=reason) for stage, reason in calibration.absent.items()]
     settings = day.settings.cascade
-    note = "One frame per group of CALIBRATE was tested: real photos and held-out rendered scenes."
+    made = calibration.made_with
+    note = f"One frame per group of CALIBRATE was tested: {made.rows} photographs of {made.groups} groups."
     return Bands(settings.alpha, settings.delta, tuple(told), note)
 
 

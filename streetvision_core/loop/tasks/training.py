@@ -44,6 +44,7 @@ def challenger_head(day: Day) -> Head:
 
 def calibrate_challenger(day: Day) -> CascadeCalibration:
     """Fits stage calibrators, exit bands and the remapping to 0.5, and keeps them beside the head."""
-    calibration = fit_cascade(learning_table(day), challenger_head(day), day.settings)
+    detectors = day.models.detector_keys
+    calibration = fit_cascade(learning_table(day), challenger_head(day), day.settings, detectors=detectors)
     calibration.save(challenger_folder(day))
     return calibration

@@ -9,7 +9,7 @@ from streetvision_core.calibration.columns import stage_columns
 from streetvision_core.cascade.calibrate import fit_cascade
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.cascade.engine import predict_table
-from streetvision_core.errors import CalibrationError, PreprocessMismatchError
+from streetvision_core.errors import CalibrationError, CalibrationMismatchError, PreprocessMismatchError
 from streetvision_core.scoring.metrics import binary_metrics
 from streetvision_core.training.heads import honest_logits, train_heads
 from streetvision_core.types import Split
@@ -23,7 +23,8 @@ def test_fit_cascade__every_stage_with_evidence_is_calibrated(toy):
     assert set(calibration.bands) == {"classifier", "detectors"}
     assert any(band.certified for band in calibration.bands.values())
     assert 0.3 < calibration.threshold < 0.75 and calibration.prior == pytest.approx(0.5, abs=0.1)
-    assert calibration.notes["rows_by_origin"].keys() == {"toyland", "elsewhere"}
+    assert calibration.made_with.origins.keys() == {"toyland", "elsewhere"}
+    assert calibration.made_with.detectors is None
 
 
 def plain_regression(table, toy):
@@ -79,6 +80,64 @@ def test_fit_cascade__ignores_test_rows_and_rows_of_weight_zero(toy):
     logits = head.predict_logit(table.features)
     assert a.predict(logits, table.evidence) == pytest.approx(b.predict(logits, table.evidence))
     assert fit_cascade(replace(spoiled, weights=table.weights), head, settings).to_dict() == calibration.to_dict()
+
+
+def with_rendered_rows(table):
+    """Half of CALIBRATE as rendered rows that contradict the rest."""
+    chosen = np.flatnonzero(table.in_split(Split.CALIBRATE))[::2]
+    labels, origins = table.labels.copy(), list(table.origins)
+    labels[chosen] = 1 - labels[chosen]
+    for i in chosen:
+        origins[i] = "street world (rendered)"
+    return replace(table, labels=labels, origins=tuple(origins)), chosen
+
+
+def test_fit_cascade__rendered_rows_move_nothing_that_photographs_meet(toy):
+    table, _, head, _, settings = toy
+    mixed, chosen = with_rendered_rows(table)
+    without = fit_cascade(mixed.select(np.setdiff1d(np.arange(len(mixed)), chosen)), head, settings)
+    assert fit_cascade(mixed, head, settings).to_dict() == without.to_dict()
+    assert without.made_with.world == "real"
+
+
+def test_fit_cascade__the_rendered_world_is_calibrated_apart(toy):
+    table, _, head, _, settings = toy
+    mixed, chosen = with_rendered_rows(table)
+    rendered = fit_cascade(mixed, head, settings, world="rendered")
+    assert (rendered.made_with.world, set(rendered.made_with.origins)) == ("rendered", {"street world (rendered)"})
+    parts = [part.made_with.rows for part in (rendered, rendered.small)]
+    assert sum(parts) == len(chosen)
+    logits = np.array([-4.0, 4.0])
+    low, high = rendered.stages["classifier"].predict(logits, table.evidence[:2])
+    assert high - low < 0.5, "its labels contradict the scores"
+    told = ["rendered" if i in set(chosen.tolist()) else "real" for i in range(len(mixed))]
+    neutral = replace(mixed, origins=("anywhere",) * len(mixed))
+    same = fit_cascade(neutral, head, settings, worlds=told, world="rendered")
+    assert same.stages["classifier"].to_dict() == rendered.stages["classifier"].to_dict()
+
+
+def test_fit_cascade__joining_rows_are_of_the_same_world(toy):
+    """Too few CALIBRATE groups: cross-fitted TRAIN and SELECT rows join, photographs with photographs only."""
+    table, _, head, _, settings = toy
+    calibrate = table.in_split(Split.CALIBRATE)
+    few = np.concatenate([np.flatnonzero(calibrate & (table.labels == c))[:4] for c in (0, 1)])
+    small = table.select(np.concatenate([np.flatnonzero(~calibrate), few]))
+    n = [
+        fit_cascade(replace(small, origins=origins), head, settings).notes["stages"]["detectors"]["n"]
+        for origins in (small.origins, tuple(o if i in set(np.flatnonzero(small.in_split(Split.CALIBRATE)))
+                        else f"{o} (composed)" for i, o in enumerate(small.origins)))
+    ]  # fmt: skip
+    assert n[0] > 8 >= n[1]
+
+
+@pytest.mark.parametrize("prevalence", [0.02, 0.1])
+def test_fit_cascade__the_threshold_follows_the_prevalence(toy, prevalence):
+    table, _, head, calibration, settings = toy
+    rare = settings.model_copy(update={"scoring": settings.scoring.model_copy(update={"prevalence": prevalence})})
+    fitted = fit_cascade(table, head, rare)
+    assert fitted.threshold > calibration.threshold + 0.1
+    assert (fitted.made_with.prevalence, fitted.made_with.rule) == (prevalence, "sn72")
+    assert fitted.stages["detectors"].to_dict() == calibration.stages["detectors"].to_dict()
 
 
 def test_fit_cascade__stage_one_only(toy):
@@ -144,3 +203,43 @@ def test_calibration_load__broken_files_are_named(tmp_path, content):
     (tmp_path / "calibration.json").write_text(content)
     with pytest.raises(CalibrationError, match=r"calibration\.json"):
         CascadeCalibration.load(tmp_path)
+
+
+def older(calibration):
+    """The file as it was written before a calibration recorded what it was made with."""
+    data = calibration.to_dict()
+    made = data.pop("made_with")
+    data |= {"format": "cascade-calibration/2", "small": data["small"] and older(calibration.small)}
+    data |= {name: made[name] for name in ("backbone", "preprocessing", "rule")}
+    return data | {"notes": {**data["notes"], "rows_by_origin": {"toyland": 7}}}
+
+
+def test_calibration_load__a_version_without_facts_stays_in_service(toy, tmp_path):
+    table, _, head, calibration, _ = toy
+    (tmp_path / "calibration.json").write_text(json.dumps(older(calibration)))
+    loaded = CascadeCalibration.load(tmp_path)
+    a, b = (predict_table(table, head, c, "certified") for c in (calibration, loaded))
+    assert np.array_equal(a.p, b.p)
+    assert (loaded.made_with.detectors, loaded.made_with.world) == (None, "unknown")
+    assert loaded.made_with.origins["toyland"].rows == 7
+    loaded.check_serving(("any@1", "other@1"))
+
+
+@pytest.mark.parametrize("detectors", [(), ("dense-lite2@1",)])
+def test_check_serving__a_version_without_facts_shows_how_many_detectors_it_had(toy, detectors):
+    loaded = CascadeCalibration.from_dict(older(toy[3]))
+    with pytest.raises(CalibrationMismatchError, match="2, as when this version was calibrated"):
+        loaded.check_serving(detectors)
+
+
+def test_check_serving__without_evidence_of_detectors_any_will_do(toy):
+    table, _, head, _, settings = toy
+    blind = fit_cascade(with_evidence(table, np.full_like(table.evidence, np.nan)), head, settings)
+    CascadeCalibration.from_dict(older(blind)).check_serving(("dense-lite2@1",))
+
+
+def test_check_serving__a_calibration_of_the_rendered_world_never_serves(toy):
+    calibration = toy[3]
+    rendered = replace(calibration, made_with=replace(calibration.made_with, world="rendered"))
+    with pytest.raises(CalibrationMismatchError, match="photographs"):
+        rendered.check_serving(())

@@ -11,7 +11,7 @@ from streetvision_core.cascade.policy import get_policy
 from streetvision_core.data.feature_keeper import FeatureKeeper
 from streetvision_core.data.feature_store import FeatureStore, make_name
 from streetvision_core.data.observe import observe
-from streetvision_core.errors import CalibrationError, ModelError, PreprocessMismatchError
+from streetvision_core.errors import CalibrationError, CalibrationMismatchError, ModelError, PreprocessMismatchError
 from streetvision_core.models.factory import ModelSet
 from streetvision_core.models.features import extract
 from streetvision_core.types import STAGES, Split
@@ -186,6 +186,18 @@ def test_from_version__reads_a_folder(toy, tmp_path):
     assert [v.p_roadwork for v in loaded.predict(frames[:20])] == pytest.approx(expected, abs=1e-5)
 
 
+def test_from_version__refuses_detectors_that_the_calibration_has_not_seen(toy, tmp_path):
+    _, _, head, calibration, settings = toy
+    folder = tmp_path / "v-0008"
+    folder.mkdir()
+    head.save(folder)
+    models = toy_models()
+    replace(calibration, made_with=replace(calibration.made_with, detectors=models.detector_keys)).save(folder)
+    assert Cascade.from_version(folder, settings, models).version == "v-0008"
+    with pytest.raises(CalibrationMismatchError, match="run: streetvision calibrate"):
+        Cascade.from_version(folder, settings, toy_models(detectors=False))
+
+
 def test_from_version__missing_parts_are_named(toy, tmp_path):
     with pytest.raises(ModelError, match=r"head\.safetensors"):
         Cascade.from_version(tmp_path, toy_settings(), toy_models())
@@ -197,7 +209,8 @@ def test_from_version__missing_parts_are_named(toy, tmp_path):
 def test_cascade__refuses_another_preprocessing(toy):
     _, _, head, calibration, _ = toy
     with pytest.raises(PreprocessMismatchError):
-        Cascade(toy_models(), head, replace(calibration, preprocessing="native/1"), get_policy("plan"), "v")
+        made = replace(calibration.made_with, preprocessing="native/1")
+        Cascade(toy_models(), head, replace(calibration, made_with=made), get_policy("plan"), "v")
 
 
 def test_predict_watched__tells_what_it_knows_and_leaves_out_what_is_not_wanted(toy):

@@ -1,0 +1,25 @@
+import pytest
+
+from streetvision_core.data.starter import load_starter
+from streetvision_core.data.worlds import real_rows, world_of
+from streetvision_core.loop.tasks.rendered import RENDERED
+from streetvision_core.mining import diffusion, synthesize
+from streetvision_core.mining.stream import day_stream, heldout_stream
+
+
+@pytest.mark.parametrize("origin", ["http", "stream: http", "my photos", "Udacity CarND", "rendered-by-hand.jpg"])
+def test_world_of__photographs(origin):
+    assert world_of(origin) == "real"
+
+
+def test_world_of__everything_that_the_loop_renders():
+    streamed = {query.origin for query in (*list(day_stream(0, 24)), *list(heldout_stream(1)))}
+    assert len(streamed) == 2
+    made = {*streamed, synthesize.ORIGIN, diffusion.ORIGIN}
+    assert {world_of(name) for origin in made for name in (origin, f"stream: {origin}")} == {"rendered"}
+    assert world_of(RENDERED) == "rendered"
+
+
+def test_real_rows__of_the_starter_pack():
+    pack = load_starter()
+    assert real_rows(pack.table.origins).all() and not real_rows(pack.composed.origins).any()
