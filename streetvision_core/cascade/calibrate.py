@@ -3,8 +3,8 @@
 Rows and their use:
 
 * fusion weights: TRAIN rows with out-of-fold logits, and SELECT rows;
-* bands: CALIBRATE rows of positive weight and known label;
-* probabilities, t*: these, and cross-fitted TRAIN and SELECT rows of origins that CALIBRATE holds few groups of.
+* bands: CALIBRATE rows of the calibrated world, of positive weight and known label;
+* probabilities, t*: these, and where they hold few groups of a class, cross-fitted TRAIN and SELECT rows of that world.
 """
 
 from __future__ import annotations
