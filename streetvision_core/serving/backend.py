@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from streetvision_core.types import Era, Verdict
+from streetvision_core.types import Era, Stage, Verdict
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +60,10 @@ class Backend(Protocol):
 
     def reference(self, version: str) -> tuple[float, ...]:
         """How the version's own probabilities were spread over the bins of `drift`; empty if that is not known."""
+        ...
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that the model which would answer has; empty if that is not known."""
         ...
 
     def instead_of(self, version: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 
 from streetvision_core.errors import EngineError, NotReadyError
-from streetvision_core.types import Frame, Verdict
+from streetvision_core.types import STAGES, Frame, Stage, Verdict
 
 RETRY_SECONDS: Final = 2
 """When a caller should come again while a model is loading."""
@@ -64,6 +64,7 @@ class LiveEngine:
         policy: the exit policy its verdicts name.
         since: when it answered, aware, UTC.
         facts: what else is known of the version.
+        stages: those it has a model for; empty if it does not say.
     """
 
     engine: Engine
@@ -71,6 +72,7 @@ class LiveEngine:
     policy: str
     since: datetime
     facts: Facts = field(default_factory=Facts)
+    stages: tuple[Stage, ...] = ()
 
 
 class EngineSlot:
@@ -111,7 +113,14 @@ def warm_up(engine: Engine) -> LiveEngine:
     if not verdict.evidence:
         # a cascade whose first stage fails still answers, with the prior
         raise _failed("an answer to the warm-up frame without any evidence")
-    return LiveEngine(engine, verdict.model_version, verdict.policy, datetime.now(UTC))
+    return LiveEngine(engine, verdict.model_version, verdict.policy, datetime.now(UTC), stages=_stages_of(engine))
+
+
+def _stages_of(engine: Engine) -> tuple[Stage, ...]:
+    """The stages of a cascade; an engine without stages has none to name."""
+    present = getattr(getattr(engine, "stages", None), "present", ())
+    names = {adapter.stage for adapter in present}
+    return tuple(stage for stage in STAGES if stage in names)
 
 
 def predict_checked(engine: Engine, frames: Sequence[Frame], watch: Watch | None = None) -> list[Verdict]:

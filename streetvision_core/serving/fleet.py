@@ -30,6 +30,7 @@ from streetvision_core.serving.model_metrics import FleetMetrics
 from streetvision_core.serving.remote import RemoteServer, Told
 from streetvision_core.serving.servers import ServerSpec, read_specs
 from streetvision_core.settings import ServingSettings
+from streetvision_core.types import Stage
 
 Ask = Callable[[RemoteServer, float | None], Awaitable[Told]]
 """Asks a server something that may take so many seconds."""
@@ -95,6 +96,10 @@ class Fleet:
         """How the version's own probabilities were spread, if one of the servers said so."""
         told = [server.last for server in self.servers if server.last is not None and server.last.version == version]
         return told[0].reference if told else ()
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that some server which answers has; empty if none says."""
+        return next((s.status.stages for s in self.servers if s.status is not None and s.spec.weight > 0), ())
 
     def instead_of(self, version: str) -> str:
         """The version that ought to serve where this one stands in for it; empty where it does not."""

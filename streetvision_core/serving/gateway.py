@@ -15,6 +15,7 @@ from streetvision_core.serving.backend import Answer, Backend, Image
 from streetvision_core.serving.cache import CacheKey, VerdictCache
 from streetvision_core.serving.log import LogWriter
 from streetvision_core.serving.metrics import Metrics
+from streetvision_core.types import Stage
 
 GROUP_DIGITS: Final = 16
 FRAMES_AT_A_TIME: Final = 8
@@ -64,6 +65,10 @@ class Gateway:
             NotReadyError: none would.
         """
         return self._backend.identity()
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that the model which would answer has; empty if that is not known."""
+        return self._backend.stages()
 
     def instead_of(self, version: str) -> str:
         """The version that ought to serve where this one stands in for it; empty where it does not."""

@@ -179,10 +179,10 @@ def _health(gateway: Gateway, metrics: Metrics) -> list[Route]:
             version, policy = gateway.check_ready()
         except StreetVisionError as error:
             return error_response(error)
-        told = {"status": "ready", "model_version": version, "policy": policy}
+        answer = {"status": "ready", "model_version": version, "policy": policy, "stages": gateway.stages()}
         if instead_of := gateway.instead_of(version):
-            told["instead_of"] = instead_of
-        return json_response(told)
+            answer["instead_of"] = instead_of
+        return json_response(answer)
 
     async def live(_: Request) -> Response:
         return json_response({"status": "live"})

@@ -14,7 +14,7 @@ from streetvision_core.serving.batching import Batcher
 from streetvision_core.serving.clips import answer_clip
 from streetvision_core.serving.engine import EngineSlot
 from streetvision_core.settings import Decode, Settings
-from streetvision_core.types import Era, Frame, Pixels
+from streetvision_core.types import Era, Frame, Pixels, Stage
 
 DECODE_THREADS: Final = 2
 _CHALLENGE_SIDE: Final = 224
@@ -46,6 +46,10 @@ class LocalBackend:
         """How the version's own probabilities were spread, if it serves."""
         live = self._slot.current
         return live.facts.reference if live is not None and live.version == version else ()
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of the engine that serves; empty before there is one."""
+        return self._slot.current.stages if self._slot.current is not None else ()
 
     def instead_of(self, version: str) -> str:
         """The version that ought to serve where this one stands in for it; empty where it does not."""

@@ -127,6 +127,7 @@ class _Handler:
             facts.created,
             self._places.used,
             facts.reference,
+            live.stages,
             facts.instead_of,
         )
         return json_response(status.to_dict())

@@ -18,7 +18,7 @@ from streetvision_core import errors
 from streetvision_core.errors import EngineError, MissingExtraError, StreetVisionError
 from streetvision_core.serving._checked import MAX_BINS, checked_verdict, count, flag, moment, seconds, share, text
 from streetvision_core.serving.backend import Answer, Image
-from streetvision_core.types import ERAS, Verdict
+from streetvision_core.types import ERAS, STAGES, Stage, Verdict
 
 ANSWER_PATH: Final = "/answer"
 VIDEO_PATH: Final = "/answer-video"
@@ -45,6 +45,7 @@ class Status:
         created: when the version was made, if known.
         waiting: images admitted and not yet answered.
         reference: share of the version's own calibration frames in each bin of `drift.BINS`; empty if not known.
+        stages: those the version has a model for; empty if not known.
         instead_of: the version that ought to serve and cannot; empty where this is the one.
     """
 
@@ -54,6 +55,7 @@ class Status:
     created: datetime | None = None
     waiting: int = 0
     reference: tuple[float, ...] = ()
+    stages: tuple[Stage, ...] = ()
     instead_of: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class Status:
             "created": self.created.isoformat() if self.created else None,
             "waiting": self.waiting,
             "reference": list(self.reference),
+            "stages": list(self.stages),
             "instead_of": self.instead_of,
         }
 
@@ -78,6 +81,8 @@ class Status:
         created, reference = data["created"], data["reference"]
         if not isinstance(reference, list):
             raise TypeError("no list of shares")
+        # a model server of an earlier version names no stages
+        stages = tuple(stage for stage in STAGES if stage in data.get("stages", ()))
         return cls(
             version=text(data["version"]),
             policy=text(data["policy"]),
@@ -85,6 +90,7 @@ class Status:
             created=None if created is None else moment(created),
             waiting=count(data["waiting"]),
             reference=tuple(share(value) for value in reference[:MAX_BINS]),
+            stages=stages,
             instead_of=text(data.get("instead_of", ""), empty=True),
         )
 

@@ -13,7 +13,7 @@ from streetvision_core.serving.model_metrics import FleetMetrics
 from streetvision_core.serving.run import in_background
 from streetvision_core.serving.servers import ServerSpec
 from streetvision_core.serving.stub import StubEngine
-from tests.integration.test_serving import Server, settings_with
+from tests.integration.test_serving import Server, picture, settings_with
 
 MP4 = {"content-type": "video/mp4"}
 
@@ -61,12 +61,35 @@ def test_video__stretches_of_road_work(server, drive):
         (b"x" * 2_000_001, MP4, 413, "ImageTooLargeError"),
         (b"x", {"content-type": "text/plain"}, 415, "VideoFormatError"),
         (b"x", {"content-type": "image/jpeg"}, 415, "VideoFormatError"),
+        (picture(1), MP4, 415, "VideoFormatError"),
+        (picture(1, "PNG"), {"content-type": "application/octet-stream"}, 415, "VideoFormatError"),
     ],
 )
 def test_video__bad_input_has_a_name_and_a_status(server, body, headers, status, error):
     pytest.importorskip("av")
     response = post(server, body, headers)
     assert (response.status_code, response.json()["error"]) == (status, error)
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "video/mp4", "application/octet-stream"])
+def test_video__a_picture_is_sent_to_the_right_endpoint(server, kind):
+    said = post(server, picture(1), {"content-type": kind}).json()
+    assert said["do"] == "send pictures to POST /v1/predict"
+    assert server.client.post("/v1/predict", content=picture(1)).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["video/mp4", "image/jpeg", "application/octet-stream"])
+def test_predict__a_video_is_sent_to_the_right_endpoint(server, drive, kind):
+    response = server.client.post("/v1/predict", content=drive, headers={"content-type": kind})
+    assert (response.status_code, response.json()["error"]) == (415, "ImageFormatError")
+    assert response.json()["do"] == "send videos to POST /v1/predict/video"
+
+
+def test_predict__a_video_among_pictures_does_not_touch_the_others(server, drive):
+    files = [("file", ("a.jpg", picture(1))), ("file", ("drive.mp4", drive))]
+    first, second = server.client.post("/v1/predict", files=files).json()["results"]
+    assert "p_roadwork" in first
+    assert (second["status"], second["do"]) == (415, "send videos to POST /v1/predict/video")
 
 
 def test_video__without_the_extra_names_the_command(server, monkeypatch):

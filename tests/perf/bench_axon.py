@@ -70,7 +70,7 @@ def build_app(kind: str, home: Path) -> Any:
     from streetvision_core.serving.metrics import Metrics
     from streetvision_core.serving.protocols.http import HttpProtocol
     from streetvision_core.serving.protocols.sn72.protocol import Sn72Protocol
-    from streetvision_core.types import Evidence, Verdict
+    from streetvision_core.types import Evidence, Stage, Verdict
 
     async def bare(request: Request) -> Response:
         await request.body()
@@ -95,6 +95,9 @@ def build_app(kind: str, home: Path) -> Any:
             return ""
 
         def reference(self, version: str) -> tuple[float, ...]:
+            return ()
+
+        def stages(self) -> tuple[Stage, ...]:
             return ()
 
         async def answer(self, image: Image, deadline: float | None = None, partial: bool = False) -> Answer:

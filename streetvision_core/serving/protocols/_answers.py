@@ -10,6 +10,7 @@ from starlette.responses import Response
 from streetvision_core import errors
 from streetvision_core.errors import StreetVisionError
 from streetvision_core.serving.gateway import Outcome
+from streetvision_core.types import is_unsure
 
 STATUS: Final[dict[type[StreetVisionError], int]] = {
     errors.ImageTooLargeError: 413,
@@ -78,4 +79,5 @@ def to_dict(outcome: Outcome, evidence: bool) -> dict[str, Any]:
     verdict["p_roadwork"] = answer.verdict.p_roadwork
     if not evidence:
         del verdict["evidence"]
+    verdict["unsure"] = is_unsure(answer.verdict.p_roadwork)
     return {**head, "width": answer.width, "height": answer.height, "cached": outcome.cached, **verdict}

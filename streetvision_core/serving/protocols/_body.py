@@ -20,6 +20,7 @@ from streetvision_core.errors import (
     RequestTimeoutError,
     VideoFormatError,
 )
+from streetvision_core.images.kind import sniff_kind
 from streetvision_core.serving.admission import Reservation
 from streetvision_core.serving.backend import Image
 from streetvision_core.serving.protocols._multipart import read_parts
@@ -31,7 +32,9 @@ HEAVY_BYTES: Final = 256 * 1024
 NAMED_TYPES: Final = ("image/jpeg", "image/png", "image/webp")
 RAW_TYPES: Final = (*NAMED_TYPES, "image/jpg", "application/octet-stream", "application/x-www-form-urlencoded", "")
 """The bytes say what they are; `curl --data-binary` calls whatever it sends a form."""
-VIDEO_TYPE: Final = "video/"
+IMAGE_TYPE, VIDEO_TYPE = "image/", "video/"
+PREDICT_PATH: Final = "/v1/predict"
+VIDEO_PATH: Final = "/v1/predict/video"
 MULTIPART_TYPE: Final = "multipart/form-data"
 JSON_TYPE: Final = "application/json"
 
@@ -90,7 +93,9 @@ async def read_video(request: Request, settings: Settings, held: Reservation) ->
         OverloadedError: other requests hold the memory.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if (not kind.startswith(VIDEO_TYPE) and kind not in RAW_TYPES) or kind in NAMED_TYPES:
+    if kind.startswith(IMAGE_TYPE):
+        raise image_at_video(f"Content-Type {kind[:80]!r}")
+    if not kind.startswith(VIDEO_TYPE) and kind not in RAW_TYPES:
         raise VideoFormatError(
             got=f"Content-Type {kind[:80]!r}",
             allowed="video/mp4, video/quicktime, video/webm, video/x-matroska",
@@ -102,6 +107,8 @@ async def read_video(request: Request, settings: Settings, held: Reservation) ->
             data = await _read(request, most, held)
     except TimeoutError:
         raise _too_slow(settings.serving.body_seconds) from None
+    if sniff_kind(data) == "image":
+        raise image_at_video("a picture")
     return Image(data, "video", await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest()))
 
 
@@ -114,6 +121,8 @@ def _form_of(content_type: str, settings: Settings) -> _Form:
         return _Form(most, _parse_multipart)
     if kind == JSON_TYPE:
         return _Form(most, _parse_json)
+    if kind.startswith(VIDEO_TYPE):
+        raise video_at_image(f"Content-Type {kind[:80]!r}")
     raise ImageFormatError(
         got=f"Content-Type {kind[:80]!r}",
         allowed=f"{', '.join(NAMED_TYPES)}, {MULTIPART_TYPE}, {JSON_TYPE}",
@@ -157,6 +166,16 @@ def _check_size(size: int, max_bytes: int) -> None:
             allowed=f"at most {max_bytes} bytes",
             action="send a smaller picture, fewer at once, or raise serving.max_body_bytes and decode.max_bytes",
         )
+
+
+def image_at_video(got: str) -> VideoFormatError:
+    """The error for a picture where videos are answered; it names the right path."""
+    return VideoFormatError(got, "a video", f"send pictures to POST {PREDICT_PATH}", endpoint=PREDICT_PATH)
+
+
+def video_at_image(got: str) -> ImageFormatError:
+    """The error for a video where pictures are answered; it names the right path."""
+    return ImageFormatError(got, "a picture", f"send videos to POST {VIDEO_PATH}", endpoint=VIDEO_PATH)
 
 
 def _take_apart(body: bytes, content_type: str, form: _Form, settings: Settings) -> Images:

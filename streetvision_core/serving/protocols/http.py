@@ -6,20 +6,23 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from streetvision_core.errors import EngineError, RequestError, StreetVisionError
+from streetvision_core.errors import EngineError, ImageFormatError, RequestError, StreetVisionError
+from streetvision_core.images.kind import sniff_kind
 from streetvision_core.serving.admission import ByteBudget
-from streetvision_core.serving.gateway import Gateway
+from streetvision_core.serving.gateway import Gateway, Outcome
 from streetvision_core.serving.metrics import Metrics
 from streetvision_core.serving.protocols._answers import error_response, json_response, outcome_response
-from streetvision_core.serving.protocols._body import read_images, read_video
+from streetvision_core.serving.protocols._body import read_images, read_video, video_at_image
 from streetvision_core.serving.protocols._connection import GONE, while_connected
 from streetvision_core.settings import Settings
+from streetvision_core.types import is_unsure
 
 Work = Callable[[Request, float], Awaitable[Response]]
 PROTOCOL: Final = "http"
@@ -80,7 +83,9 @@ class HttpProtocol:
         with self._bytes.reserve() as held:
             images = await read_images(request, self._settings, held)
             outcomes = await while_connected(request, self._gateway.answer(images.items, deadline, PROTOCOL))
-        return self._gone() if outcomes is None else outcome_response(outcomes, images.many, evidence)
+        if outcomes is None:
+            return self._gone()
+        return outcome_response([_name_endpoint(outcome) for outcome in outcomes], images.many, evidence)
 
     async def _predict_video(self, request: Request, started: float) -> Response:
         self._gateway.check_open()
@@ -88,11 +93,20 @@ class HttpProtocol:
         with self._bytes.reserve() as held:
             video = await read_video(request, self._settings, held)
             answer = await while_connected(request, self._gateway.answer_video(video, deadline))
-        return self._gone() if answer is None else json_response(answer)
+        if answer is None:
+            return self._gone()
+        return json_response({**answer, "unsure": is_unsure(answer["p_roadwork"])})
 
     def _gone(self) -> Response:
         self._metrics.rejects.labels("client-gone").inc()
         return GONE
+
+
+def _name_endpoint(outcome: Outcome) -> Outcome:
+    """A video among pictures is told where videos go."""
+    if isinstance(outcome.answer, ImageFormatError) and sniff_kind(outcome.image.data) == "video":
+        return replace(outcome, answer=video_at_image(f"a video as {outcome.image.name}"))
+    return outcome
 
 
 def _read_switch(request: Request, name: str) -> bool:

@@ -30,6 +30,9 @@ class Backend:
             raise NotReadyError("no model", "a model", "wait")
         return self.now
 
+    def stages(self):
+        return ("classifier",)
+
     def instead_of(self, version):
         return ""
 

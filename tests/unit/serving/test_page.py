@@ -20,3 +20,4 @@ def test_page_response__needs_nothing_from_elsewhere():
     html = page_response().body.decode()
     assert not re.search(r"(https?:)?//[a-z]|@import|\bon\w+=", html)
     assert "innerHTML" not in html
+    assert "/* page." not in html  # its parts are in it
