@@ -27,6 +27,14 @@ class StreetVisionError(Exception):
         return {"error": type(self).__name__, "got": self.got, "allowed": self.allowed, "do": self.action}
 
 
+def install_command(*extras: str) -> str:
+    """What installs extras, or the default set, in whatever environment runs: never pip's own resolution.
+
+    Packages ask for `opencv-python`, which pip would write over the headless build (`ops/install.py`).
+    """
+    return " ".join(("streetvision install", *extras))
+
+
 class SettingsError(StreetVisionError):
     """An unknown profile, an unknown key or a value outside its range."""
 
@@ -42,7 +50,7 @@ class MissingExtraError(StreetVisionError):
         super().__init__(
             got=f"no package {package!r}",
             allowed=f"the extra {extra!r} installed",
-            action=f"run: pip install 'streetvision[{extra}]' -c constraints.txt",
+            action=f"run: {install_command(extra)}",
             package=package,
             extra=extra,
         )

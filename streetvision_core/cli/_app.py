@@ -11,6 +11,7 @@ import typer
 from streetvision_core import __version__
 from streetvision_core.cli import (
     _engine,
+    _install,
     _learning,
     _loop,
     _memory,
@@ -50,6 +51,7 @@ for room in (
     _models,
     _memory,
     _versions,
+    _install,
     _workspace,
 ):
     room.register(app)

@@ -21,7 +21,7 @@ from streetvision_core.workspace import (
     remember_workspace,
 )
 
-WITHOUT: Final = frozenset({"init", "plan_memory"})
+WITHOUT: Final = frozenset({"init", "install", "plan_memory"})
 """Commands (by the name of their function) that read and write no workspace."""
 WorkspaceOption = Annotated[
     Path | None,

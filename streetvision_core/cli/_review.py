@@ -82,7 +82,7 @@ def import_sheet(
     if as_json:
         emit({"sheet": str(sheet), "recorded": new})
         return
-    say(f"{new} decisions recorded; they count from the next: streetvision mine --day {context.date}")
+    say(f"{new} decisions recorded; they count from the next: streetvision select --day {context.date}")
 
 
 @review_app.command("status", epilog="Example:  streetvision review status --json")
@@ -99,7 +99,7 @@ def status(profile: Profile = "", as_json: Json = False) -> None:
         decided = f"{d['accepted']} accepted, {d['flipped']} flipped, {d['set_aside']} set aside"
         say((str(d["day"]), "bold"), f": {d['open']} of {d['shown']} open; {decided}; {d['by'] or 'nobody yet'}")
     if not days:
-        say("no day was mined yet; run: streetvision mine")
+        say("no day was mined yet; run: streetvision select")
 
 
 def _who(reviewer: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streetvision_core.compression.int8 import Quantized, quiet
-from streetvision_core.errors import MissingExtraError, ModelError
+from streetvision_core.errors import MissingExtraError, ModelError, install_command
 from streetvision_core.storage import atomic_write_bytes, atomic_write_json, file_sha256
 
 MAJORS: Final = (10, 11)
@@ -134,14 +134,14 @@ def _tensorrt() -> Any:
         raise ModelError(
             got=f"TensorRT without its libraries: {error}",
             allowed="the package tensorrt with tensorrt-cu13-libs, which downloads from pypi.nvidia.com",
-            action="reach that index and run: pip install 'streetvision[tensorrt]' -c constraints.txt",
+            action=f"reach that index and run: {install_command('tensorrt')}",
         ) from error
     major = int(str(tensorrt.__version__).split(".")[0])
     if major not in MAJORS:
         raise ModelError(
             got=f"TensorRT {tensorrt.__version__}",
             allowed=" or ".join(f"{m}.x" for m in MAJORS),
-            action="run: pip install 'streetvision[tensorrt]' -c constraints.txt",
+            action=f"run: {install_command('tensorrt')}",
         )
     return tensorrt
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from streetvision_core.errors import WorkbenchError
+from streetvision_core.errors import WorkbenchError, install_command
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
@@ -146,6 +146,5 @@ def _cannot_start(got: str) -> WorkbenchError:
     return WorkbenchError(
         got=got,
         allowed="FiftyOne's database running over a writable folder that no other process has open",
-        action="run: pip install 'streetvision[workbench]' -c constraints.txt; close other FiftyOne sessions; or set "
-        "SV_MINING__WORKBENCH=off",
+        action=f"run: {install_command('workbench')}; close other FiftyOne sessions; or set SV_MINING__WORKBENCH=off",
     )

@@ -71,7 +71,7 @@ class ReviewDesk:
             raise DataError(
                 got=f"no annotations of {day}",
                 allowed=f"a mined day: {', '.join(self.days()) or 'there is none'}",
-                action=f"run: streetvision mine --day {day}",
+                action=f"run: streetvision select --day {day}",
                 day=day,
             )
         return load_annotations(path)

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from streetvision_core.errors import StreetVisionError, WorkbenchError
+from streetvision_core.errors import StreetVisionError, WorkbenchError, install_command
 from streetvision_core.mining._child import end_session, last_words, start_child
 from streetvision_core.mining._mongod import Mongod
 from streetvision_core.mining._workbench_job import WorkbenchJob, WorkbenchResult, WorkbenchSample
@@ -73,7 +73,7 @@ def run_workbench(job: WorkbenchJob, home: Path, timeout_seconds: float = TIMEOU
 def require_fiftyone() -> None:
     """Raises `WorkbenchError` with the command that installs FiftyOne, where it is missing."""
     if find_spec("fiftyone") is None:
-        raise _failed("no package fiftyone", "run: pip install 'streetvision[workbench]' -c constraints.txt")
+        raise _failed("no package fiftyone", f"run: {install_command('workbench')}")
 
 
 def with_database(home: Path) -> None:

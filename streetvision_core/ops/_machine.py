@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from streetvision_core.errors import install_command
 from streetvision_core.ops._check import GIB, Check, graded
 from streetvision_core.settings import Settings
 
@@ -58,7 +59,7 @@ def gpu(settings: Settings) -> Check:
         "gpu",
         "warn",
         f"none, or no driver; the profile {settings.profile} is made for a 24 GB card",
-        "install the NVIDIA driver and: pip install 'streetvision[ops]' -c constraints.txt; or set SV_PROFILE=embedded",
+        f"install the NVIDIA driver, and run: {install_command('ops')}; or set SV_PROFILE=embedded",
     )
 
 

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from streetvision_core.errors import ModelError, StreetVisionError, WorkbenchError
+from streetvision_core.errors import ModelError, StreetVisionError, WorkbenchError, install_command
 from streetvision_core.models import hub
 from streetvision_core.ops._check import Check, Status
 from streetvision_core.ops._machine import nearest
@@ -38,7 +38,6 @@ RUN_TIME: Final = (
 LOOP: Final = ("torch", "papermill", "nbconvert", "jupyterlab", "matplotlib", "venn-abers", "betacal", "mlflow")
 """Without these no notebook runs."""
 BIG_PROFILES: Final = ("torch", "torchvision", "transformers", "timm", "peft", "accelerate", "rfdetr")
-_INSTALL: Final = "pip install -e . -c constraints.txt"
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 
@@ -48,11 +47,12 @@ def packages(settings: Settings) -> Check:
     versions = {name: _version(name) for name in wanted}
     missing = [name for name, version in versions.items() if version is None]
     if missing:
-        extra = " and pip install 'streetvision[gpu]' -c constraints.txt" if set(missing) & set(BIG_PROFILES) else ""
-        return Check("packages", "fail", f"missing: {', '.join(missing)}", f"run: {_INSTALL}{extra}")
+        commands = [install_command()] if set(missing) & {*RUN_TIME, *LOOP} else []
+        commands += [install_command("gpu")] if set(missing) & set(BIG_PROFILES) else []
+        return Check("packages", "fail", f"missing: {', '.join(missing)}", f"run: {', then: '.join(commands)}")
     found = ", ".join(f"{name} {version}" for name, version in versions.items())
     if _version("opencv-python") is not None:
-        action = "run: pip uninstall -y opencv-python opencv-python-headless, then install the headless one again"
+        action = f"run: pip uninstall -y opencv-python opencv-python-headless, then: {install_command()}"
         return Check("packages", "warn", f"opencv-python and the headless build overwrite each other; {found}", action)
     return Check("packages", "ok", found)
 
@@ -132,7 +132,7 @@ def workbench(settings: Settings) -> Check:
     """FiftyOne and its database program; found and asked for its version, not started."""
     if settings.mining.workbench == "off":
         return Check("workbench", "ok", "switched off by the settings")
-    action = "run: pip install 'streetvision[workbench]' -c constraints.txt; the loop runs without it"
+    action = f"run: {install_command('workbench')}; the loop runs without it"
     if find_spec("fiftyone") is None:
         return Check("workbench", "warn", "no package fiftyone", action)
     from streetvision_core.mining._mongod import find_mongod

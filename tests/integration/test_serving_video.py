@@ -96,4 +96,4 @@ def test_video__without_the_extra_names_the_command(server, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     response = post(server, b"a file")
     assert response.status_code == 501
-    assert "pip install 'streetvision[video]'" in response.json()["do"]
+    assert "streetvision install video" in response.json()["do"]

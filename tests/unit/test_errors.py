@@ -22,4 +22,4 @@ def test_streetvision_error__says_got_allowed_do():
 
 
 def test_missing_extra_error__tells_the_command():
-    assert "pip install 'streetvision[gpu]' -c constraints.txt" in str(errors.MissingExtraError("timm", "gpu"))
+    assert "run: streetvision install gpu" in str(errors.MissingExtraError("timm", "gpu"))

@@ -152,7 +152,7 @@ def test_local__a_packing_nobody_here_can_read_is_a_named_error(folders, tmp_pat
     (tmp_path / "glm" / "config.json").write_text(json.dumps(config))
     monkeypatch.setitem(sys.modules, "compressed_tensors", None)
     monkeypatch.setattr("transformers.utils.import_utils.is_compressed_tensors_available", lambda: False)
-    with pytest.raises(ModelError, match=r"compressed-tensors.*do: run: pip install 'streetvision\[gpu\]'"):
+    with pytest.raises(ModelError, match=r"compressed-tensors.*do: run: streetvision install gpu"):
         LocalVlm("some/glm", tmp_path / "glm", Residency(lambda: 10**12)).answer(FRAMES[:1])
 
 
