@@ -169,7 +169,7 @@ def create_gateway_app(
     app = Starlette(
         routes=routes, middleware=guard, lifespan=lifespan, exception_handlers={HTTPException: _plain_error}
     )
-    app.state.metrics, app.state.gateway = metrics, gateway
+    app.state.metrics, app.state.gateway, app.state.serving = metrics, gateway, serving
     return app
 
 

@@ -56,7 +56,7 @@ def create_model_app(engine: Engine | None, settings: Settings, champions: Champ
         Route("/metrics", handler.metrics),
     ]
     app = Starlette(routes=routes, lifespan=lifespan)
-    app.state.metrics = metrics
+    app.state.metrics, app.state.serving = metrics, settings.serving
     return app
 
 

@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from streetvision_core.errors import NotReadyError, ServingError, StreetVisionError
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.registry.versions import ModelVersion, open_registry
-from streetvision_core.serving._bounded import BoundedHttp
+from streetvision_core.serving._bounded import bounded
 from streetvision_core.serving._line import UNIX, address_parts
 from streetvision_core.serving.access import keys_for
 from streetvision_core.serving.engine import Engine
@@ -37,7 +37,7 @@ from streetvision_core.serving.model_metrics import FleetMetrics
 from streetvision_core.serving.reload import RegistryChampions
 from streetvision_core.serving.servers import ServerSpec, parse_specs, read_specs
 from streetvision_core.serving.supervisor import Child, end_with_parent
-from streetvision_core.settings import Settings
+from streetvision_core.settings import ServingSettings, Settings
 
 if TYPE_CHECKING:
     from streetvision_core.data.feature_keeper import FeatureKeeper
@@ -47,8 +47,8 @@ PORT: Final = 8080
 MODEL_ADDRESS: Final = "http://127.0.0.1:8101"
 START_SECONDS: Final = 600.0
 """Longest that a model may take to load before whoever waits for it gives up."""
-MAX_CONNECTIONS: Final = 1024
-"""Beyond the queue, which answers 429, this bounds callers that connect and say nothing."""
+BACKLOG: Final = 1024
+"""Connections that the kernel holds until we take them."""
 
 Load = Callable[[ModelVersion], Engine]
 _log = structlog.get_logger(__name__)
@@ -198,7 +198,8 @@ def serve_model(
     if pinned is not None:
         check_pin(settings, pinned)
     with _listen_at(address) as listener:
-        server = _Server(_config(create_model_app(None, settings, champions), settings.serving.drain_seconds))
+        config = _config(create_model_app(None, settings, champions), settings.serving.drain_seconds)
+        server = _Server(config)
         if supervised:
             end = lambda: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
             threading.Thread(target=end_with_parent, args=(end,), name="parent", daemon=True).start()
@@ -255,9 +256,9 @@ def _config(app: Starlette, drain_seconds: float) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         ws="none",
-        http=BoundedHttp,
+        proxy_headers=False,  # who may be believed is for `wall` to say
+        http=bounded(getattr(app.state, "serving", ServingSettings())),
         lifespan="on",
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=math.ceil(drain_seconds),
     )
 
@@ -281,7 +282,7 @@ def _listen_at(address: str) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         Path(path).chmod(0o600)
-        listener.listen(MAX_CONNECTIONS)
+        listener.listen(BACKLOG)
         return listener
     except OSError as error:
         raise ServingError(
@@ -296,7 +297,7 @@ def _listen(host: str, port: int) -> socket.socket:
     """A listening socket, so that the port is known, and refused, before a model is loaded."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
         raise ServingError(
             got=f"{host}:{port}, which cannot be listened on ({error})",
