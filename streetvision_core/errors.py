@@ -92,6 +92,26 @@ class VideoBrokenError(VideoError):
     """Empty, truncated or otherwise undecodable."""
 
 
+class InputError(ImageError, VideoError):
+    """A path cannot be read, whatever it would hold; so it is an `ImageError` and a `VideoError` at once."""
+
+
+class FileMissingError(InputError):
+    """There is no such file."""
+
+
+class FileUnreadableError(InputError):
+    """The system does not let the file be read, or fails while it is."""
+
+
+class NotAFileError(InputError):
+    """A folder, a pipe, a socket or a device."""
+
+
+class PathError(InputError):
+    """A path that no file system takes: too long, or links in a circle."""
+
+
 class VideoSearchError(VideoError):
     """A query the index cannot answer, an index of another make, or a search provider that failed."""
 

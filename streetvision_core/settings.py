@@ -50,6 +50,9 @@ class Decode(_Section):
 
     max_bytes: int = Field(20 * 2**20, gt=0)
     max_pixels: int = Field(50_000_000, gt=0)
+    animation: Literal["first", "refuse"] = Field(
+        "first", description="of an animation or of several pages the first picture is answered, or none"
+    )
 
 
 class VideoSettings(_Section):

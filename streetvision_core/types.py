@@ -65,11 +65,13 @@ class Frame:
         pixels: uint8 [H, W, 3], RGB.
         source: where it came from: a path, a URL, `scene:SEED`, a protocol name.
         sha256: hex digest of the encoded bytes it was decoded from, or of the raw pixels when it was made in memory.
+        notes: what whoever reads the answer has to know, for instance that it is the first picture of an animation.
     """
 
     pixels: Pixels
     source: str
     sha256: str
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
@@ -148,7 +150,7 @@ class Evidence:
         scores: named numbers; the names of each stage are fixed in `streetvision_core.models.evidence`.
         boxes: objects found, by detector name.
         text: pieces of text read, if the stage reads; or why it could not answer.
-        seconds: wall time the stage spent on this frame.
+        seconds: the frame's share of the wall time of the stage's batch, by the frame's own work.
     """
 
     stage: Stage
@@ -191,7 +193,10 @@ class Verdict:
         evidence: the evidence of every stage that ran, in order.
         model_version: the version that answered.
         policy: the exit policy's name, e.g. `certified` or `plan`.
-        seconds: wall time from pixels to answer.
+        seconds: the frame's own: the sum of `Evidence.seconds` over the stages that ran on it. A stage divides the
+            wall time of its batch among the frames by what each of them took, so the seconds of all frames add up to
+            the time that was spent; decoding, waiting for a batch and other frames' stages are not in it.
+        notes: the frame's.
     """
 
     p_roadwork: float
@@ -201,6 +206,7 @@ class Verdict:
     model_version: str
     policy: str
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         p = self.p_roadwork
@@ -223,6 +229,7 @@ class Verdict:
             "model_version": self.model_version,
             "policy": self.policy,
             "seconds": round(self.seconds, 5),
+            "notes": list(self.notes),
         }
 
     @classmethod
@@ -236,4 +243,5 @@ class Verdict:
             model_version=data["model_version"],
             policy=data["policy"],
             seconds=data["seconds"],
+            notes=tuple(data.get("notes", ())),  # answers logged before there were notes have none
         )

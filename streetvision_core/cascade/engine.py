@@ -140,10 +140,8 @@ class Cascade:
         watch: Watch | None,
     ) -> list[Verdict]:
         """Answers frames that share a calibration."""
-        started = time.perf_counter()
         state = State.start(len(frames), self.policy.name, calibration)
         evidence: list[tuple[Evidence, ...]] = [()] * len(frames)
-        seconds = np.zeros(len(frames))
         for adapter in self._stages.present:
             late = deadline is not None and time.perf_counter() > deadline
             if late and adapter.stage != "classifier":
@@ -156,11 +154,10 @@ class Cascade:
             answered = [i for i in todo if any(e.stage == adapter.stage and e.answered for e in evidence[i])]
             done = np.array(answered, np.int64)
             self._rule(adapter, done, evidence, state, calibration)
-            seconds[todo] = time.perf_counter() - started
             if watch is not None:
                 for i in (i for i in todo if evidence[i] and not state.ended[i]):
-                    state.ended[i] = not watch(i, self._verdict(i, state, evidence[i], float(seconds[i])))
-        return [self._verdict(i, state, evidence[i], float(seconds[i])) for i in range(len(frames))]
+                    state.ended[i] = not watch(i, self._verdict(i, state, evidence[i], frames[i]))
+        return [self._verdict(i, state, evidence[i], frame) for i, frame in enumerate(frames)]
 
     def _goes_on(self, i: int, frame: Frame, adapter: StageAdapter, state: State, so_far: tuple[Evidence, ...]) -> bool:
         """Later stages build on the classifier's logit, so a frame it failed on ends there."""
@@ -181,7 +178,7 @@ class Cascade:
         vectors = np.stack([vector(evidence[i]) for i in rows])
         state.apply(adapter.stage, rows, logits, vectors, calibration, self.policy)
 
-    def _verdict(self, i: int, state: State, evidence: tuple[Evidence, ...], seconds: float) -> Verdict:
+    def _verdict(self, i: int, state: State, evidence: tuple[Evidence, ...], frame: Frame) -> Verdict:
         return Verdict(
             p_roadwork=float(state.p[i]),
             exit_stage=STAGES[state.exit_stage[i]],
@@ -189,7 +186,8 @@ class Cascade:
             evidence=evidence,
             model_version=self.version,
             policy=self.policy.name,
-            seconds=seconds,
+            seconds=sum(e.seconds for e in evidence),
+            notes=frame.notes,
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
@@ -24,8 +24,12 @@ from streetvision_core.models.evidence import (
 from streetvision_core.models.factory import ModelSet
 from streetvision_core.models.features import extract
 from streetvision_core.models.head import Head
+from streetvision_core.models.session import stopwatch
 from streetvision_core.models.vlm import Vlm
 from streetvision_core.types import STAGES, Box, Evidence, Frame, Stage
+
+if TYPE_CHECKING:
+    from streetvision_core.models.detectors import Detector
 
 _log = structlog.get_logger()
 
@@ -43,7 +47,7 @@ class StageAdapter(Protocol):
         """Whether the stage can see anything in this frame, given its size and the evidence it has already."""
 
     def run(self, frames: Sequence[Frame], so_far: SoFar) -> list[Evidence]:
-        """Evidence of each frame; `Evidence.seconds` is the batch's wall time over its frames.
+        """Evidence of each frame; `Evidence.seconds` is its share of the batch's wall time, see `divide`.
 
         Args:
             frames: a batch.
@@ -67,13 +71,14 @@ class ClassifierStage:
     def run(self, frames: Sequence[Frame], so_far: SoFar) -> list[Evidence]:
         """See `StageAdapter.run`."""
         started = time.perf_counter()
-        features = extract(frames, self.models.backbone, self.models.preprocessor)
+        with stopwatch() as own:
+            features = extract(frames, self.models.backbone, self.models.preprocessor)
         logits = self.head.predict_logit(features)
         if self.keeper is not None:
             make = make_name(self.models.backbone, self.models.preprocessor)
             self.keeper.keep([frame.sha256 for frame in frames], make, features)
-        seconds = (time.perf_counter() - started) / max(1, len(frames))
-        return [classifier_evidence(float(logit), seconds) for logit in logits]
+        seconds = divide(time.perf_counter() - started, own, len(frames))
+        return [classifier_evidence(float(logit), s) for logit, s in zip(logits, seconds, strict=True)]
 
 
 class DetectorsStage:
@@ -92,13 +97,41 @@ class DetectorsStage:
     def run(self, frames: Sequence[Frame], so_far: SoFar) -> list[Evidence]:
         """See `StageAdapter.run`."""
         started = time.perf_counter()
-        jobs = {d.name: self._pool.submit(d.detect, frames) for d in self._models.detectors}
-        found = {name: job.result() for name, job in jobs.items()}
-        seconds = (time.perf_counter() - started) / max(1, len(frames))
+        jobs = {d.name: self._pool.submit(_detect, d, frames) for d in self._models.detectors}
+        done = {name: job.result() for name, job in jobs.items()}
+        own = [sum(both) for both in zip(*(seconds for _, seconds in done.values()), strict=True)]
+        seconds = divide(time.perf_counter() - started, own, len(frames))
         return [
-            detector_evidence({name: boxes[i] for name, boxes in found.items()}, frame.width, frame.height, seconds)
-            for i, frame in enumerate(frames)
+            detector_evidence({name: boxes[i] for name, (boxes, _) in done.items()}, frame.width, frame.height, s)
+            for i, (frame, s) in enumerate(zip(frames, seconds, strict=True))
         ]
+
+
+def _detect(detector: Detector, frames: Sequence[Frame]) -> tuple[list[tuple[Box, ...]], list[float]]:
+    """What it found, and the part of its time that each frame took."""
+    started = time.perf_counter()
+    with stopwatch() as own:
+        found = detector.detect(frames)
+    return found, divide(time.perf_counter() - started, own, len(frames))
+
+
+def divide(seconds: float, own: Sequence[float], frames: int) -> list[float]:
+    """Divides a batch's wall time among its frames by what each took, so that all shares add up to it.
+
+    Args:
+        seconds: wall time of the batch.
+        own: what each frame took, side by side with others; of another length where the model takes all frames in one
+            call, which has no parts: then all shares are equal.
+        frames: how many.
+
+    Example:
+        >>> divide(6.0, [1.0, 3.0], 2)
+        [1.5, 4.5]
+        >>> divide(6.0, [], 2)
+        [3.0, 3.0]
+    """
+    weights = list(own) if len(own) == frames and sum(own) > 0 else [1.0] * frames
+    return [seconds * weight / sum(weights) for weight in weights]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -57,13 +57,11 @@ def predict(
 
 def _collect(paths: list[Path]) -> tuple[list[Path], list[Path]]:
     """Image files and video files."""
-    from streetvision_core.images.decode import FOREIGN_SUFFIXES, IMAGE_SUFFIXES, list_images
-    from streetvision_core.images.video import VIDEO_SUFFIXES
+    from streetvision_core.images.folders import find
 
-    wanted = IMAGE_SUFFIXES | FOREIGN_SUFFIXES | VIDEO_SUFFIXES
-    files = [file for path in paths for file in (list_images(path, wanted) if path.is_dir() else [path])]
-    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
-    return [file for file in files if file not in videos], videos
+    found = [one for one in find(paths) if not one.reason]
+    videos = [one.path for one in found if one.kind is not None and one.kind.media == "video"]
+    return [one.path for one in found if one.path not in set(videos)], videos
 
 
 def _answer(

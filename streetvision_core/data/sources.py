@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from streetvision_core.errors import DataError
-from streetvision_core.images.decode import list_images, read_image
+from streetvision_core.images.decode import read_image
+from streetvision_core.images.folders import list_images
 from streetvision_core.types import Frame
 
 LabelKind = Literal["roadwork", "none", "ambiguous", "objects", "unknown"]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from streetvision_core.errors import ServingError
-from streetvision_core.images.decode import list_images
+from streetvision_core.images.folders import list_images
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.settings import Settings
 

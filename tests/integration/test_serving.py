@@ -103,8 +103,7 @@ def server():
         yield Server(app, url)
 
 
-GIF = io.BytesIO()
-Image.new("P", (4, 4)).save(GIF, "GIF")
+PDF = b"%PDF-1.7\n"
 MULTI = "multipart/form-data; boundary=x"
 
 
@@ -116,15 +115,15 @@ MULTI = "multipart/form-data; boundary=x"
         (picture(1, "PNG")[:-30], "image/png", 400, "ImageBrokenError"),
         (b"\xff\xd8\xff" + b"\0" * 500, "image/jpeg", 400, "ImageBrokenError"),
         (b"hello", "image/jpeg", 415, "ImageFormatError"),
-        (GIF.getvalue(), "image/jpeg", 415, "ImageFormatError"),
-        (GIF.getvalue(), "image/gif", 415, "ImageFormatError"),
+        (PDF, "image/jpeg", 415, "ImageFormatError"),
+        (PDF, "image/svg+xml", 415, "ImageFormatError"),
         (picture(1), "text/plain", 415, "ImageFormatError"),
         (b"a=b", "application/x-www-form-urlencoded", 415, "ImageFormatError"),
         (b"\xff" * 300_001, "image/jpeg", 413, "ImageTooLargeError"),
         (b"{", "application/json", 400, "RequestError"),
         (b'{"image": "?"}', "application/json", 400, "RequestError"),
         (b'{"image": ""}', "application/json", 400, "ImageBrokenError"),
-        (b'{"images": ["R0lGODlh"]}', "application/json", 415, "ImageFormatError"),
+        (b'{"images": ["JVBERi0xLjc="]}', "application/json", 415, "ImageFormatError"),
         (json.dumps({"images": ["YQ=="] * 5}).encode(), "application/json", 413, "ImageTooLargeError"),
         (b"nonsense", MULTI, 400, "RequestError"),
         (b"--x--\r\n", MULTI, 400, "RequestError"),

@@ -29,7 +29,8 @@ from streetvision_core.settings import Settings
 HEAVY_BYTES: Final = 256 * 1024
 """Larger bodies are taken apart in a thread, so that other requests do not wait for it."""
 
-NAMED_TYPES: Final = ("image/jpeg", "image/png", "image/webp")
+_PICTURES: Final = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "avif", "heic", "heif")
+NAMED_TYPES: Final = tuple(f"image/{kind}" for kind in _PICTURES)
 RAW_TYPES: Final = (*NAMED_TYPES, "image/jpg", "application/octet-stream", "application/x-www-form-urlencoded", "")
 """The bytes say what they are; `curl --data-binary` calls whatever it sends a form."""
 IMAGE_TYPE, VIDEO_TYPE = "image/", "video/"

@@ -9,6 +9,7 @@ from streetvision_core.errors import ImageBrokenError, OverloadedError
 from streetvision_core.serving.backend import Answer, Image
 from streetvision_core.serving.gateway import Outcome
 from streetvision_core.serving.protocols._answers import STATUS, to_dict
+from streetvision_core.serving.protocols._body import NAMED_TYPES
 from streetvision_core.types import STAGES, Box, Evidence, Verdict
 
 _ERRORS: Final = {
@@ -16,7 +17,7 @@ _ERRORS: Final = {
     401: "No valid API key, where one is needed.",
     408: "The body arrived too slowly.",
     413: "Too many bytes, pixels, frames or images; refused before it is read.",
-    415: "Not JPEG, PNG or WebP, or a Content-Type we do not read.",
+    415: "No picture of a kind we read, or a Content-Type we do not.",
     429: "The queue is full, or the key's rate is spent; come again after Retry-After seconds.",
     500: "The model failed on this image.",
     501: "Videos need the extra `video`, which this server lacks.",
@@ -79,9 +80,7 @@ def _predict() -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                "image/jpeg": image,
-                "image/png": image,
-                "image/webp": image,
+                **dict.fromkeys(NAMED_TYPES, image),
                 "multipart/form-data": {"schema": files},
                 "application/json": {
                     "schema": {"$ref": "#/components/schemas/Base64Images"},
@@ -125,7 +124,7 @@ def _success() -> dict[str, Any]:
 def _failure(status: int) -> dict[str, Any]:
     value = {
         429: OverloadedError("1 more images while 64 are waiting", "64 at a time", "send the request again after 3 s"),
-    }.get(status, ImageBrokenError("zero bytes from body", "a complete JPEG, PNG or WebP image", "send it again"))
+    }.get(status, ImageBrokenError("zero bytes from body", "a complete picture", "send it again"))
     content: dict[str, Any] = {"schema": {"$ref": "#/components/schemas/Error"}}
     if status in (400, 429):
         content["examples"] = {"error": {"value": value.to_dict()}}
@@ -147,6 +146,7 @@ def _schemas() -> dict[str, Any]:
     text, number, yes = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
     whole = {"type": "integer", "minimum": 1}
     stage = {"type": "string", "enum": list(STAGES)}
+    lines = {"type": "array", "items": text}
     verdict = {
         "name": text,
         "sha256": text,
@@ -161,12 +161,12 @@ def _schemas() -> dict[str, Any]:
         "model_version": text,
         "policy": text,
         "seconds": number,
+        "notes": lines,
     }
     error = {"error": text, "got": text, "allowed": text, "do": text}
     box = {"box": {"type": "array", "items": number, "minItems": 4, "maxItems": 4}, "label": text, "score": number}
     boxes = {"type": "object", "additionalProperties": {"type": "array", "items": _object(box)}}
     scores = {"type": "object", "additionalProperties": number}
-    lines = {"type": "array", "items": text}
     evidence = _object({"stage": stage, "scores": scores, "boxes": boxes, "text": lines, "seconds": number})
     seen = {"type": "array", "items": evidence}
     one = {"$ref": "#/components/schemas/Verdict"}

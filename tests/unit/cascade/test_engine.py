@@ -14,7 +14,7 @@ from streetvision_core.data.observe import observe
 from streetvision_core.errors import CalibrationError, CalibrationMismatchError, ModelError, PreprocessMismatchError
 from streetvision_core.models.factory import ModelSet
 from streetvision_core.models.features import extract
-from streetvision_core.types import STAGES, Split
+from streetvision_core.types import STAGES, Frame, Split, Verdict
 from tests.unit.cascade.toy_street import (
     OCR_WIDTH,
     ColourBackbone,
@@ -87,6 +87,39 @@ def test_predict__verdicts_are_complete(toy):
         assert verdict.evidence[-1].stage == verdict.exit_stage and verdict.model_version == "v-test"
         assert verdict.seconds > 0 and all(e.seconds >= 0 for e in verdict.evidence)
     assert cascade(toy).predict([]) == []
+
+
+class BusyBackbone(ColourBackbone):
+    """Bright frames take thirty times as long; two at a time, as the embedded profile's backbone does it."""
+
+    threads = 2
+
+    def embed(self, views):
+        time.sleep(0.3 if views.mean() > 100 else 0.01)
+        return super().embed(views)
+
+
+def test_predict__seconds_are_the_frames_own_and_add_up_to_what_was_spent(toy):
+    engine = cascade(toy, models=models_with(backbone=BusyBackbone))
+    bright = Frame.from_pixels(np.full((48, 96, 3), 255, np.uint8), "bright")
+    frames = [bright, *(frame for frame in toy[1] if frame.width == 96)][:12]
+    engine.predict(frames[:2])
+    began = time.perf_counter()
+    verdicts = engine.predict(frames)
+    spent = time.perf_counter() - began
+    seen = [verdict.evidence[0].seconds for verdict in verdicts]
+    assert seen[0] > 3 * np.median(seen[1:]), "the slow one pays for itself"
+    assert all(v.seconds == pytest.approx(sum(e.seconds for e in v.evidence)) for v in verdicts)
+    assert 0.3 <= sum(v.seconds for v in verdicts) <= spent
+
+
+def test_predict__what_is_noted_on_a_frame_stands_in_its_verdict(toy):
+    frame = replace(toy[1][0], notes=("an animation of 4 frames: the first was looked at",))
+    (verdict,) = cascade(toy).predict([frame])
+    assert verdict.notes == frame.notes
+    assert Verdict.from_dict(verdict.to_dict()).notes == frame.notes
+    logged = {key: value for key, value in verdict.to_dict().items() if key != "notes"}
+    assert Verdict.from_dict(logged).notes == ()
 
 
 def test_predict__later_stages_run_on_what_remains(toy):

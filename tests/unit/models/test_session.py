@@ -1,6 +1,7 @@
 """Sessions: lone calls and calls side by side answer alike, errors come through, nested work does not lock up."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from streetvision_core.errors import ModelError
 from streetvision_core.images.preprocess import get_preprocessor
 from streetvision_core.models.backbone import load_backbone
 from streetvision_core.models.features import extract
-from streetvision_core.models.session import Session, each
+from streetvision_core.models.session import Session, each, stopwatch
 from streetvision_core.types import Frame
 
 
@@ -31,6 +32,19 @@ def test_each__within_each_does_not_wait_for_itself():
     assert each(lambda n: each(lambda m: (n, m), range(2), threads=2), range(4), threads=2) == [
         [(n, 0), (n, 1)] for n in range(4)
     ]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_stopwatch__measures_each_item_in_order_and_nothing_within(threads):
+    def work(seconds):
+        each(time.sleep, [seconds / 2, seconds / 2], threads=2)
+        return seconds
+
+    with stopwatch() as seconds:
+        assert each(work, [0.2, 0.02], threads) == [0.2, 0.02]
+    assert len(seconds) == 2 and seconds[0] >= 0.1 and seconds[0] > 3 * seconds[1]
+    each(work, [0.0], threads)
+    assert len(seconds) == 2, "it has ended"
 
 
 def test_each__error_reaches_the_caller():

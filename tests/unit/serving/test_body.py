@@ -90,7 +90,7 @@ def test_read_images__every_form(content_type, body, expected, many):
     [
         ("text/html", b"abc", ImageFormatError, "text/html"),
         ("text/plain", b"abc", ImageFormatError, "curl -H 'Content-Type: image/jpeg'"),
-        ("image/gif", b"abc", ImageFormatError, "image/gif"),
+        ("image/svg+xml", b"abc", ImageFormatError, "image/svg"),
         ("application/json", b"{", RequestError, "no JSON"),
         ("application/json", b"[" * 3000, RequestError, "no JSON"),
         ("application/json", b"\xff\xfe", RequestError, "no JSON"),
