@@ -96,4 +96,4 @@ def select(day: DayText = "", profile: Profile = "", as_json: Json = False) -> N
     if as_json:
         emit(summary)
         return
-    say(f"{summary['mined']} frames in {context.folder / 'review.csv'}: {summary['reasons']}")
+    say(f"{summary['mined']} frames wait for review: {summary['reasons']}; run: streetvision review")

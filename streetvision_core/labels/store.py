@@ -121,9 +121,44 @@ class LabelStore:
                     who=who,
                 )
             position, decision = standing[-1]
-            record = _to_record(Decision(image, None, "person", who, when, "withdrawn"))
-            _insert(db, "decisions", record, withdraws=position)
+            _insert(db, "decisions", _withdrawal(decision, when), withdraws=position)
         return decision
+
+    def withdraw(self, images: Iterable[str], who: str, when: datetime) -> int:
+        """Withdraws everything that a program said about images, as when its certificate no longer holds.
+
+        Returns:
+            How many decisions were withdrawn.
+        """
+        wanted = set(images)
+        standing = [(p, d) for p, d in self._standing("decisions", None) if d.who == who and d.image in wanted]
+        if standing:
+            with self._file.transaction() as db:
+                for position, decision in standing:
+                    _insert(db, "decisions", _withdrawal(decision, when), withdraws=position)
+        return len(standing)
+
+    def last_of(self, who: str) -> Decision | None:
+        """The decision that a person recorded last and has not withdrawn."""
+        return next((d for _, d in reversed(self._standing("decisions", None)) if d.who == who), None)
+
+    def find_image(self, start: str, who: str) -> str:
+        """The sha256 that begins with `start` among what a person decided about; empty: that of the last decision.
+
+        Raises:
+            LabelStoreError: there is none, or there are several.
+        """
+        last = self.last_of(who)
+        own = {d.image for d in self.decisions() if d.who == who and d.image.startswith(start)} if start else set()
+        if not start and last is not None:
+            return last.image
+        if len(own) != 1:
+            raise LabelStoreError(
+                got=f"{len(own)} images of {who} that begin with {start!r}" if start else f"no decision of {who}",
+                allowed="the sha256, or enough of its beginning, of an image that this person has decided about",
+                action="run: streetvision review export sheet.csv, which has a column image",
+            )
+        return own.pop()
 
     def labels(self, upto: int | None = None) -> dict[str, Label]:
         """The label that holds for each image, by its sha256.
@@ -201,6 +236,10 @@ def _standing(db: sqlite3.Connection, table: _Table, image: str) -> list[tuple[i
 def _without_withdrawn(rows: Sequence[Sequence[Any]]) -> list[tuple[int, Decision]]:
     withdrawn = {row[-1] for row in rows if row[-1] is not None}
     return [(row[0], _from_record(row[1:-1])) for row in rows if row[-1] is None and row[0] not in withdrawn]
+
+
+def _withdrawal(decision: Decision, when: datetime) -> tuple[Any, ...]:
+    return _to_record(Decision(decision.image, None, decision.source, decision.who, when, "withdrawn"))
 
 
 def _insert(db: sqlite3.Connection, table: _Table, record: tuple[Any, ...], withdraws: int | None = None) -> None:

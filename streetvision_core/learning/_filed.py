@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streetvision_core.data.table import FeatureTable
-from streetvision_core.mining.desk import ReviewDesk
 from streetvision_core.mining.querylog import QueryRow
 
 
 @dataclass(frozen=True, slots=True)
 class FiledLabel:
-    """A label and who gave it: `person`, `renderer` or `machine`."""
+    """A label and who gave it: `renderer` or `machine`; what people said lies in the label store."""
 
     label: int
     source: str
@@ -25,11 +24,9 @@ def filed_labels(days: Path, queries: Sequence[QueryRow], upto_day: str = "9999"
     for path in sorted(days.glob("????-??-??/mined.npz")):
         if path.parent.name > upto_day:
             continue
-        decided = {decision.id for decision in ReviewDesk(days).decisions(path.parent.name)}
         table = FeatureTable.load(path)
         for name, label in zip(table.ids, table.labels.tolist(), strict=True):
             query = by_name.get(name.rpartition("/")[2])
             if query is not None:
-                source = "machine" if query.truth is None else "renderer"
-                found[query.sha256] = FiledLabel(label, "person" if query.name in decided else source)
+                found[query.sha256] = FiledLabel(label, "machine" if query.truth is None else "renderer")
     return found

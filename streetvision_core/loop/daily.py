@@ -33,12 +33,11 @@ _STARTER: Final = "{data}/starter/starter.npz"
 
 def daily_pipeline(notebooks: Path) -> Pipeline:
     """The steps of a night, in order; the review comes last, whatever became of the others."""
-    decisions = "{day_folder}/decisions.csv"
     night = (
         Step("setup", "00_setup.ipynb", "Check the house", _COMMON),
         Step("data", "01_data.ipynb", "Data and held-out sets", _COMMON, ("setup",), (_STARTER,), retries=1),
         Step("cascade", "05_cascade.ipynb", "Answer and evaluate", _WITH_DEMO, ("data",), retries=1),
-        Step("mine", "06_mine.ipynb", "Mine the hard queries", _WITH_DEMO, ("cascade",), (decisions,), retries=1),
+        Step("mine", "06_mine.ipynb", "Mine the hard queries", _WITH_DEMO, ("cascade",), retries=1),
         Step("synthesize", "07_synthesize.ipynb", "Synthesize to order", _WITH_DEMO, ("mine",), retries=1),
         Step("train", "02_train.ipynb", "Train the challenger", _COMMON, ("synthesize",), retries=1),
         Step("calibrate", "03_calibrate.ipynb", "Calibrate and certify", _COMMON, ("train",), retries=1),

@@ -8,19 +8,19 @@ from typing import Any, Final
 import fiftyone as fo
 
 from streetvision_core.mining._fiftyone_samples import day_view
-from streetvision_core.mining.desk import ReviewDesk
 from streetvision_core.mining.objects import FoundObject
+from streetvision_core.mining.review_queue import ReviewQueue
 
 ANNOTATED: Final = "annotated"
 """The field; each detection names its `source`, and has a mask where the source draws one."""
 
 
-def show_objects(dataset: Any, desk: ReviewDesk) -> None:
+def show_objects(dataset: Any, queue: ReviewQueue) -> None:
     """Brings the field in line with each day's `objects.json`; no other field changes, nor a day without the file."""
     dataset.add_sample_field(ANNOTATED, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
     dataset.add_sample_field(f"{ANNOTATED}.detections.source", fo.StringField)
     for day in dataset.distinct("day"):
-        if found := desk.objects(day):
+        if found := queue.objects(day):
             view = day_view(dataset, day)
             names, sizes = view.values("name"), view.values("metadata")
             shown = [

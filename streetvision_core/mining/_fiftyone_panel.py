@@ -1,6 +1,6 @@
 """Operators and panel of the App's review. Imports fiftyone: only the App's own process loads it.
 
-Everything a reviewer does goes through the desk to the day's `decisions.csv` first; the samples only show it.
+Everything a reviewer does is recorded in the label store first; the samples only show it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from streetvision_core.errors import StreetVisionError
-from streetvision_core.mining._fiftyone_desk import show_decision
+from streetvision_core.mining._fiftyone_review import show_decision
 from streetvision_core.mining._fiftyone_views import OPEN
-from streetvision_core.mining.desk import ReviewDesk
-from streetvision_core.mining.review import Choice, tags_of
+from streetvision_core.mining.review_queue import Choice, ReviewQueue
 from streetvision_core.types import FAILURE_MODES
 
 PANEL: Final = "streetvision_review"
@@ -41,17 +40,38 @@ def decide(ctx: Any, choice: Choice, tag: str = "", reason: str = "") -> None:
         ctx.ops.notify("nothing is left to decide in this view", variant="info")
         return
     sample = ctx.dataset[sample_id]
-    desk = ReviewDesk(Path(os.environ[DAYS_VARIABLE]))
     after = None if choice == "tag" else _next(ctx, sample_id)
     try:
         reviewer = os.environ[REVIEWER_VARIABLE]
-        label = desk.decide(sample["day"], sample["name"], choice, reviewer=reviewer, tag=tag, reason=reason)
-        show_decision(sample, label, tags_of(desk.decisions(sample["day"])).get(label.id, frozenset()))
+        frame = _queue().decide(sample["day"], sample["name"], choice, reviewer=reviewer, tag=tag, reason=reason)
+        show_decision(sample, frame)
     except StreetVisionError as error:
         ctx.ops.notify(str(error), variant="error")
         return
     ctx.ops.notify(f"{sample['name']}: {choice}{' ' + tag if tag else ''}", variant="success")
     _go_on(ctx, sample_id if choice == "tag" else after)
+
+
+def undo(ctx: Any) -> None:
+    """Withdraws this reviewer's newest decision, on whatever frame it was made, and goes back to that frame."""
+    queue, reviewer = _queue(), os.environ[REVIEWER_VARIABLE]
+    last = queue.store.last_of(reviewer)
+    found = ctx.dataset.match({"name": last.query}).values("id") if last is not None else []
+    if not found:
+        ctx.ops.notify("there is nothing here to undo", variant="info")
+        return
+    sample = ctx.dataset[found[0]]
+    try:
+        show_decision(sample, queue.undo(sample["day"], sample["name"], reviewer))
+    except StreetVisionError as error:
+        ctx.ops.notify(str(error), variant="error")
+        return
+    ctx.ops.notify(f"{sample['name']}: the last decision is withdrawn", variant="success")
+    _go_on(ctx, found[0])
+
+
+def _queue() -> ReviewQueue:
+    return ReviewQueue.of_data(Path(os.environ[DAYS_VARIABLE]).parent)
 
 
 def _next(ctx: Any, sample_id: str) -> str | None:
@@ -101,6 +121,17 @@ class SetAside(_Decide):
     """Nobody can tell; the frame leaves the data."""
 
     choice, name, label = "set-aside", "set_aside", "Review: set the frame aside"
+
+
+class Undo(foo.Operator):  # type: ignore[misc]
+    """The last decision was a slip of the finger."""
+
+    @property
+    def config(self) -> Any:
+        return foo.OperatorConfig(name="undo", label="Review: undo my last decision")
+
+    def execute(self, ctx: Any) -> None:
+        undo(ctx)
 
 
 class TagMode(foo.Operator):  # type: ignore[misc]
@@ -176,6 +207,9 @@ class ReviewPanel(foo.Panel):  # type: ignore[misc]
     def on_button(self, ctx: Any) -> None:
         decide(ctx, ctx.params["choice"])
 
+    def on_undo(self, ctx: Any) -> None:
+        undo(ctx)
+
     def on_prompt(self, ctx: Any) -> None:
         ctx.prompt(f"{URI}{ctx.params['operator']}")
 
@@ -195,6 +229,7 @@ class ReviewPanel(foo.Panel):  # type: ignore[misc]
         ):
             params = {"operator": operator}
             more.btn(operator, label=f"{number} {label}", on_click=self.on_prompt, params=params, variant="outlined")
+        more.btn("undo", label="U Undo", on_click=self.on_undo, variant="outlined")
         modes = ", ".join(f"{number} {mode}" for number, mode in enumerate(FAILURE_MODES, 1))
         panel.md(f"Keys: the numbers on the buttons; Shift and a number tags: {modes}", name="keys")
         return types.Property(panel)
@@ -227,5 +262,5 @@ def _told(ctx: Any, sample: Any) -> str:
 
 def register(plugin: Any) -> None:
     """Called by FiftyOne when it loads the plugin."""
-    for operator in (Accept, Flip, SetAside, TagMode, TagFailureMode, DecideBecause, ReviewPanel):
+    for operator in (Accept, Flip, SetAside, Undo, TagMode, TagFailureMode, DecideBecause, ReviewPanel):
         plugin.register(operator)

@@ -24,18 +24,18 @@ def main(home: Path, days: Path, project: str, port: int, state: Path) -> int:
         import fiftyone as fo
         from fiftyone.server.main import start_server
 
-        from streetvision_core.mining._fiftyone_desk import show_decisions
         from streetvision_core.mining._fiftyone_objects import show_objects
         from streetvision_core.mining._fiftyone_panel import PANEL
+        from streetvision_core.mining._fiftyone_review import show_decisions
         from streetvision_core.mining._fiftyone_views import save_look, save_project_views, save_review_workspace
-        from streetvision_core.mining.desk import ReviewDesk
+        from streetvision_core.mining.review_queue import ReviewQueue
 
         if not fo.dataset_exists(project):
             raise _empty(project)
         dataset = fo.load_dataset(project)
-        desk = ReviewDesk(days)
-        show_decisions(dataset, desk)
-        show_objects(dataset, desk)
+        queue = ReviewQueue.of_data(days.parent)
+        show_decisions(dataset, queue)
+        show_objects(dataset, queue)
         save_project_views(dataset)
         save_review_workspace(dataset, PANEL)
         save_look(dataset)

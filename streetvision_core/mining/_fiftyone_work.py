@@ -20,12 +20,12 @@ from streetvision_core.mining._fiftyone_brain import (
     similarity_index,
     uniqueness,
 )
-from streetvision_core.mining._fiftyone_desk import show_decisions
 from streetvision_core.mining._fiftyone_objects import show_objects
+from streetvision_core.mining._fiftyone_review import show_decisions
 from streetvision_core.mining._fiftyone_samples import day_view, open_dataset, replace_day
 from streetvision_core.mining._fiftyone_views import forget_day_views, save_day_views, save_project_views
 from streetvision_core.mining._workbench_job import WorkbenchJob, WorkbenchResult
-from streetvision_core.mining.desk import ReviewDesk
+from streetvision_core.mining.review_queue import ReviewQueue
 
 _MOST_LISTED = 10
 
@@ -48,9 +48,9 @@ def work(job: WorkbenchJob) -> WorkbenchResult:
     with _timed(seconds, "scores"):
         score_answers(view, job.day)
         if job.days is not None:
-            desk = ReviewDesk(job.days)
-            show_decisions(dataset, desk)
-            show_objects(dataset, desk)
+            queue = ReviewQueue.of_data(job.days.parent)
+            show_decisions(dataset, queue)
+            show_objects(dataset, queue)
     with _timed(seconds, "views"):
         views = [*save_day_views(dataset, view, job.day), *save_project_views(dataset)]
         forget_day_views(dataset)

@@ -105,7 +105,7 @@ class WorkbenchJob:
         samples: the frames.
         embeddings: float32 [N, D], our stored features, one row per sample.
         export: folder for `fiftyone/` and `classes/`; None exports nothing.
-        days: the review desk's folder, whose decisions are shown; None shows none.
+        days: `data/days`, whose review is shown; None shows none.
         near_duplicate_cosine: from which cosine on two frames count as near-duplicates.
         keep_days: days of samples the dataset keeps.
     """

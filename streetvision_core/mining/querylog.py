@@ -136,6 +136,10 @@ class QueryLog:
         """
         return self.images.get(sha256)
 
+    def image_names(self) -> dict[str, str]:
+        """The image of every row, by the row's name: `query-7` to its sha256."""
+        return {f"query-{number}": str(sha256) for number, sha256 in self._query("SELECT id, sha256 FROM queries")}
+
     def counts(self) -> Counts:
         """How many queries there are, by day, era and model version."""
         queries, images, truths = self._query("SELECT count(*), count(DISTINCT sha256), count(truth) FROM queries")[0]

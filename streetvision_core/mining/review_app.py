@@ -23,7 +23,7 @@ from streetvision_core.mining._child import end_session, last_words, start_child
 from streetvision_core.mining.workbench import environment, require_fiftyone
 
 START_SECONDS: Final = 180.0
-KEYS: Final = "1 accept, 2 flip, 3 set aside, 4 tag, 5 say why, Shift+1 to 8 tag a failure mode"
+KEYS: Final = "1 accept, 2 flip, 3 set aside, 4 tag, 5 say why, U undo, Shift+1 to 8 tag a failure mode"
 _PLUGIN: Final = Path(__file__).parent / "plugin"
 
 
@@ -48,7 +48,7 @@ def open_app(
 
     Args:
         home: FiftyOne's folder in the workspace.
-        days: the review desk's folder; every decision is recorded there.
+        days: `data/days`; decisions are recorded in the label store beside it.
         project: name of the FiftyOne dataset.
         reviewer: who decides.
         port: on this machine; 0 takes a free one.

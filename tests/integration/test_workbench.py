@@ -1,6 +1,7 @@
 """FiftyOne for real: its database, Brain runs and exports, and what happens where it cannot run."""
 
 import base64
+import hashlib
 import importlib.util
 import io
 import json
@@ -10,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -19,11 +21,12 @@ import pytest
 from PIL import Image
 
 from streetvision_core.errors import WorkbenchError
+from streetvision_core.labels import Decision
 from streetvision_core.mining._mongod import Mongod
 from streetvision_core.mining.annotate import Annotation, save_annotations
-from streetvision_core.mining.desk import ReviewDesk
 from streetvision_core.mining.objects import OBJECTS_FILE, FoundObject, look, save_objects
 from streetvision_core.mining.review_app import open_app
+from streetvision_core.mining.review_queue import ReviewQueue
 from streetvision_core.mining.workbench import (
     WorkbenchJob,
     WorkbenchResult,
@@ -85,6 +88,10 @@ def make_sample(i: int, path: Path, p: float) -> WorkbenchSample:
     )
 
 
+def digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 class Drawer:
     """A segmenter whose mask has no symmetry, so that a turned or shifted one would show."""
 
@@ -129,8 +136,15 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> tuple[WorkbenchResult, Path
         patch.setenv("HOME", str(folder / "user"))
         job = make_job(folder)
         when = f"{DAY}T12:00:00+00:00"
-        said = [Annotation(s.name, "00", s.truth, (), "scene-truth", when, "why") for s in job.samples if s.reasons]
-        save_annotations(folder / "days" / DAY / "annotations.json", said)
+        shown = [
+            Annotation(s.name, digest(s.name), s.truth, (), "scene-truth", when, "why")
+            for s in job.samples
+            if s.reasons
+        ]
+        save_annotations(folder / "days" / DAY / "annotations.json", shown)
+        noon = datetime.fromisoformat(when)
+        truths = [Decision(a.sha256, a.label, "renderer", a.annotator, noon, query=a.id) for a in shown]
+        ReviewQueue.of_data(folder).store.record_decisions(truths)
         seen = look(Drawer(), Frame.from_pixels(np.zeros((60, 80, 3), np.uint8), "black"))
         found = {"query-1": {"drawer": seen, "plain": (FoundObject(Box(0, 0, 40, 30, "drum", 0.5)),)}, "query-4": {}}
         save_objects(folder / "days" / DAY / OBJECTS_FILE, found)
@@ -209,10 +223,10 @@ def test_work__a_later_day_erases_nothing_and_scores_equal_fiftyones() -> None:
 @pytest.mark.skipif(find_chromium() is None, reason="needs chromium")
 def test_review_app__a_key_decides_and_the_next_frame_comes(day: tuple[WorkbenchResult, Path], tmp_path: Path) -> None:
     _, folder = day
-    desk = ReviewDesk(folder / "days")
+    queue = ReviewQueue.of_data(folder)
     page = "document.body.innerText"
     with (
-        open_app(folder / "fiftyone", desk.folder, "streets", "anna", timeout_seconds=300) as app,
+        open_app(folder / "fiftyone", queue.folder, "streets", "anna", timeout_seconds=300) as app,
         Browser(tmp_path / "profile", 1500, 900) as tab,
     ):
         tab.open(app.url)
@@ -222,14 +236,23 @@ def test_review_app__a_key_decides_and_the_next_frame_comes(day: tuple[Workbench
         press(tab, "Digit2")
         tab.wait_for(f"{page}.includes('19 frames wait for review')", 120)
         press(tab, "Digit3", shift=True)
-        wait_until(lambda: len(desk.decisions(DAY)) == 2, 120)
+        wait_until(lambda: len(people(queue)) == 2, 120)
         tab.screenshot(folder / "review.png")
-    flip, tag = desk.decisions(DAY)
-    assert (flip.id, flip.choice, flip.reviewer, flip.decided_by) == ("query-20", "flip", "anna", "human")
-    assert (tag.choice, tag.tag) == ("tag", "fog")
-    assert tag.id != "query-20"
-    assert desk.labels(DAY)["query-20"].label == 1
+        flip, tag = people(queue)
+        assert (flip.query, flip.label, flip.who, flip.source) == ("query-20", 1, "anna", "person")
+        assert (tag.only_tags, tag.tags) == (True, ("fog",))
+        assert tag.query != "query-20"
+        press(tab, "KeyU")
+        wait_until(lambda: people(queue) == [flip], 120)
+        assert next(f for f in queue.frames(DAY) if f.shown.id == "query-20").choice == "flip"
+        press(tab, "KeyU")
+        tab.wait_for(f"{page}.includes('20 frames wait for review')", 120)
+    assert people(queue) == []
     assert databases(folder) == []
+
+
+def people(queue: ReviewQueue) -> list[Decision]:
+    return [d for d in queue.store.decisions() if d.source == "person"]
 
 
 def press(tab: Browser, code: str, shift: bool = False) -> None:

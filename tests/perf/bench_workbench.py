@@ -127,8 +127,8 @@ def child(home: Path, n: int) -> None:
 def objects_replace_their_field_alone(dataset: Any, days: Path) -> bool:
     """Shows two annotation runs of the second day, and looks at all samples before and after each."""
     from streetvision_core.mining._fiftyone_objects import ANNOTATED, show_objects
-    from streetvision_core.mining.desk import ReviewDesk
     from streetvision_core.mining.objects import OBJECTS_FILE, FoundObject, save_objects
+    from streetvision_core.mining.review_queue import ReviewQueue
     from streetvision_core.types import Box
 
     own = {ANNOTATED, "last_modified_at"}
@@ -137,7 +137,7 @@ def objects_replace_their_field_alone(dataset: Any, days: Path) -> bool:
     for number in (0, 1):
         found = {f"query-1-{number}": {"finder": (FoundObject(Box(1, 2, 3, 4, "cone", 0.5)),)}}
         save_objects(days / "2026-03-02" / OBJECTS_FILE, found)
-        show_objects(dataset, ReviewDesk(days))
+        show_objects(dataset, ReviewQueue.of_data(days.parent))
         dataset.reload()
         shown.append(dataset.exists(ANNOTATED).values("name") == list(found))
     after = [{k: v for k, v in sample.to_dict().items() if k not in own} for sample in dataset]

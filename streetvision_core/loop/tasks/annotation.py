@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -15,10 +16,11 @@ import numpy.typing as npt
 
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.mining.accept import Judge, queue
-from streetvision_core.mining.annotate import LABEL_MODEL, Annotation
+from streetvision_core.mining.annotate import LABEL_MODEL, Annotation, load_annotations
 from streetvision_core.mining.asking import label_answers
 from streetvision_core.mining.labelmodel import as_matrix
 from streetvision_core.mining.querylog import QueryRow
+from streetvision_core.mining.review_queue import ANNOTATIONS_FILE
 from streetvision_core.mining.sources import SOURCES, VLM, logged_answers
 from streetvision_core.models.vlm import Vlm
 from streetvision_core.storage import atomic_write_json, atomic_write_text
@@ -94,10 +96,9 @@ def weak_labels(
     waiting = np.flatnonzero(~accepted).tolist()
     order = tuple(waiting[i] for i in queue(p[waiting], [rows[i].group for i in waiting]))
     weak = WeakLabels(tuple(rows), tuple(said), p, accepted, order, judge)
-    reviewed = _reviewed(day)
     entries = [
-        {"id": row.name, "group": row.group, "said": answers, "p": round(float(v), 5), "accepted": bool(a)}
-        | {"label": reviewed.get(row.name)}
+        {"id": row.name, "image": row.sha256, "group": row.group, "said": answers}
+        | {"p": round(float(v), 5), "accepted": bool(a)}
         for row, answers, v, a in zip(rows, said, p, accepted, strict=True)
     ]
     atomic_write_json(day.folder / WEAK_FILE, {"frames": entries, "summary": weak.summary()})
@@ -122,18 +123,6 @@ def proposals(weak: WeakLabels, why: Mapping[str, str], when: datetime | None = 
     return made
 
 
-def remember_reviewed(day: Day, labels: Sequence[int | None], ids: Sequence[str]) -> None:
-    """Adds the final labels to `weak.json`, so that later days can learn how good each source is.
-
-    Only what a person, or the rendered world's truth, has said belongs here; a taken label would confirm itself.
-    """
-    path = day.folder / WEAK_FILE
-    stored = json.loads(path.read_text())
-    final = dict(zip(ids, labels, strict=True))
-    stored["frames"] = [entry | {"label": final.get(entry["id"])} for entry in stored["frames"]]
-    atomic_write_json(path, stored)
-
-
 def _ask_vlm(vlm: Vlm, said: Sequence[dict[str, float]], frames: Sequence[Frame]) -> None:
     """Adds the model's answer where the cascade had no need to ask it."""
     silent = [i for i, answers in enumerate(said) if VLM not in answers]
@@ -142,28 +131,34 @@ def _ask_vlm(vlm: Vlm, said: Sequence[dict[str, float]], frames: Sequence[Frame]
             said[i][VLM] = p
 
 
-def _reviewed(day: Day) -> dict[str, int | None]:
-    """What has been reviewed of the day so far; asking further sources must not forget it."""
-    path = day.folder / WEAK_FILE
-    stored = json.loads(path.read_text())["frames"] if path.exists() else []
-    return {entry["id"]: entry.get("label") for entry in stored}
-
-
 def _judge(day: Day, sources: Sequence[str]) -> Judge:
+    """Fitted on earlier days' frames whose label a person or the renderer gave; a taken label would confirm itself."""
+    labels = day.review.store.labels()
     said: list[Mapping[str, float]] = []
-    labels: list[int] = []
+    known: list[int] = []
     groups: list[str] = []
     for folder in sorted((day.workspace.data / "days").glob("????-??-??")):
-        if folder.name < day.date.isoformat() and (path := folder / WEAK_FILE).exists():
-            for entry in json.loads(path.read_text())["frames"]:
-                if entry.get("label") is not None:
-                    said.append(entry["said"])
-                    labels.append(entry["label"])
-                    groups.append(entry["group"])
+        for entry in _entries(folder) if folder.name < day.date.isoformat() else ():
+            label = labels.get(entry["image"])
+            if label is not None and label.label is not None and label.source in ("person", "renderer"):
+                said.append(entry["said"])
+                known.append(label.label)
+                groups.append(entry["group"])
     matrix = as_matrix(said, sources)
     return Judge.fit(
-        matrix, np.array(labels, np.int8), groups, sources, precision=day.settings.annotate.precision
+        matrix, np.array(known, np.int8), groups, sources, precision=day.settings.annotate.precision
     )  # fmt: skip
+
+
+def _entries(folder: Path) -> list[dict[str, Any]]:
+    """What sources said on a day; days before the label store named no image, their annotations do."""
+    path = folder / WEAK_FILE
+    entries: list[dict[str, Any]] = json.loads(path.read_text())["frames"] if path.exists() else []
+    if all("image" in entry for entry in entries):
+        return entries
+    shown = folder / ANNOTATIONS_FILE
+    images = {a.id: a.sha256 for a in load_annotations(shown)} if shown.exists() else {}
+    return [{**entry, "image": images[entry["id"]]} for entry in entries if entry["id"] in images]
 
 
 def _sheet(weak: WeakLabels) -> str:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from streetvision_core.data.feature_store import store_path
 from streetvision_core.data.observe import observe
 from streetvision_core.loop.workspace import Workspace, parse_day
-from streetvision_core.mining.desk import ReviewDesk
 from streetvision_core.mining.querylog import QueryLog
+from streetvision_core.mining.review_queue import ReviewQueue
 from streetvision_core.models.factory import ModelSet, load_models
 from streetvision_core.registry.versions import Registry, open_registry
 from streetvision_core.settings import Settings, load_settings
@@ -61,10 +61,10 @@ class Day:
         """The query log."""
         return QueryLog(self.workspace.data / "queries")
 
-    @property
-    def desk(self) -> ReviewDesk:
-        """What was put before reviewers, and what they decided, on all days."""
-        return ReviewDesk(self.workspace.data / "days")
+    @cached_property
+    def review(self) -> ReviewQueue:
+        """What was put before reviewers on all days, and the store of what was decided."""
+        return ReviewQueue.of_data(self.workspace.data)
 
     @property
     def feature_store(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
@@ -13,26 +14,25 @@ import numpy.typing as npt
 from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.images.decode import decode_image
+from streetvision_core.labels import Decision, Source
 from streetvision_core.loop.tasks import annotation
 from streetvision_core.loop.tasks.challenge import challenge_set
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.finding import find_objects, look_at_early_answers
 from streetvision_core.loop.tasks.queries import queries_of
 from streetvision_core.loop.tasks.tables import split_of_group
-from streetvision_core.mining import annotate, hardness, review
+from streetvision_core.mining import annotate, hardness
 from streetvision_core.mining.asking import asked_modes
 from streetvision_core.mining.balance import hard_weights
-from streetvision_core.mining.desk import ANNOTATIONS_FILE
 from streetvision_core.mining.modes import tag
 from streetvision_core.mining.objects import FoundBySource
 from streetvision_core.mining.querylog import QueryRow
+from streetvision_core.mining.review_queue import ANNOTATIONS_FILE
 from streetvision_core.mining.select import MinedSet, select
 from streetvision_core.models.evidence import vector
 from streetvision_core.types import FAILURE_MODES, Box, BoxesByDetector, FailureMode, Frame
 
 MINED_FILE: Final = "mined.npz"
-REVIEW_FILE: Final = "review.csv"
-"""The sheet as mining writes it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,8 +72,8 @@ class MinedDay:
 def mine(day: Day, *, demo: bool = True) -> MinedDay:
     """Chooses the day's hardest queries, has them labelled and keeps them as training rows.
 
-    Writes `mined.json`, `objects.json`, `annotations.json`, `review.csv` and `mined.npz` into the day's folder. The
-    decisions in `decisions.csv` are applied; a frame nobody knows the truth of is a proposal until it is decided.
+    Writes `mined.json`, `objects.json`, `annotations.json` and `mined.npz` into the day's folder, and into the label
+    store what the renderer knows and what is certified. A frame nobody knows the truth of is a proposal until decided.
     """
     rows = queries_of(day, demo=demo)
     table = _candidates(day, rows)
@@ -143,26 +143,33 @@ def _known(day: Day) -> np.ndarray:
 def _review(
     day: Day, rows: list[QueryRow], frames: list[Frame], chosen: MinedSet
 ) -> tuple[tuple[int | None, ...], dict[str, frozenset[str]]]:
-    """The final label per row, and the tags reviewers gave by row name.
-
-    The label is the reviewer's, else the rendered world's truth, else the label model's where it is certified.
-    """
+    """The label that holds for each row, and the tags given to it by row name."""
     why = {item.id: ", ".join(item.reasons) for item in chosen.items}
     weak = annotation.weak_labels(day, rows, frames)
-    taken = {row.name: int(p > 0.5) for row, p, a in zip(rows, weak.p, weak.accepted, strict=True) if a}
-    guesses = {a.id: a for a in annotation.proposals(weak, why) if a.id in taken}
+    certified = {row.name for row, accepted in zip(rows, weak.accepted, strict=True) if accepted}
+    guesses = {a.id: a for a in annotation.proposals(weak, why) if a.id in certified}
     known = _annotate(day, rows, why)
-    said = [guesses.get(a.id, a) if a.annotator in annotate.PROPOSERS else a for a in known]
-    annotate.save_annotations(day.folder / ANNOTATIONS_FILE, said)
-    decisions = day.desk.decisions(day.date.isoformat())
-    review.export_csv(day.folder / REVIEW_FILE, said, decisions)
-    final = {label.id: label.label for label in review.apply(said, decisions)}
-    annotation.remember_reviewed(day, [final.get(row.name) for row in rows], [row.name for row in rows])
-    for name in {decision.id for decision in decisions}:
-        taken.pop(name, None)  # a person has looked: setting aside counts too
-    settled = (final.get(row.name) for row in rows)
-    labels = [taken.get(row.name) if label is None else label for row, label in zip(rows, settled, strict=True)]
-    return tuple(labels), review.tags_of(decisions)
+    shown = [guesses.get(a.id, a) if a.annotator in annotate.PROPOSERS else a for a in known]
+    annotate.save_annotations(day.folder / ANNOTATIONS_FILE, shown)
+    _record_labels(day, shown, certified)
+    labels = day.review.store.labels()
+    held = [labels.get(row.sha256) for row in rows]
+    tags = {row.name: label.tags for row, label in zip(rows, held, strict=True) if label is not None and label.tags}
+    return tuple(label.label if label is not None else None for label in held), tags
+
+
+def _record_labels(day: Day, shown: list[annotate.Annotation], certified: set[str]) -> None:
+    """Puts the renderer's truth and the certified labels into the store, and withdraws what is certified no longer."""
+    store = day.review.store
+    kinds: dict[str, Source] = {annotate.SCENE_TRUTH: "renderer", annotate.LABEL_MODEL: "machine"}
+    made = [
+        Decision(a.sha256, a.label, kinds[a.annotator], a.annotator, datetime.now(UTC), a.note, query=a.id)
+        for a in shown
+        if a.annotator == annotate.SCENE_TRUTH or a.id in certified
+    ]
+    store.record_decisions(made)
+    gone = {a.sha256 for a in shown} - {decision.image for decision in made}
+    store.withdraw(gone, annotate.LABEL_MODEL, datetime.now(UTC))
 
 
 def _annotate(day: Day, rows: list[QueryRow], why: dict[str, str]) -> list[annotate.Annotation]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from streetvision_core.calibration.exits import NEVER_HIGH, NEVER_LOW
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.economics.chain_facts import FACTS
+from streetvision_core.labels import Label, Source
 from streetvision_core.loop.report.fields import Estimate
 from streetvision_core.loop.report.models import (
     Band,
@@ -50,6 +51,11 @@ Metric = Callable[[Confusion], Doubles]
 PICTURES: Final = 18
 DOUBTED: Final = 8
 EXACT_LABELS: Final = "These labels are the renderer's exact truth: here a doubt shows what the heads cannot see yet."
+_LABELLED_BY: Final[Mapping[Source, str]] = {
+    "renderer": "by the renderer's own truth, which no person has looked at",
+    "machine": "by certified agreement of the sources, without a person",
+    "caller": "by the caller who sent them",
+}
 ABSENT_VLM: Final = "no package carries an image-text model; on this profile stage 3 is absent, not imitated"
 METRICS: Final[dict[str, tuple[Metric, bool]]] = {
     "MCC": (Confusion.mcc, False),
@@ -85,8 +91,25 @@ def hard(day: Day, mined: MinedDay) -> Hard:
         pictures=tuple(_picture(day, mined, int(i)) for i in order),
         modes=mined.mode_counts,
         reasons=mined.chosen.reason_counts(),
-        reviewer="the renderer's own truth stands in for a human reviewer; nobody has looked at these frames",
+        reviewer=f"Labels: {who_labelled([row.sha256 for row in mined.rows], day.review.store.labels())}.",
     )
+
+
+def who_labelled(images: Sequence[str], labels: Mapping[str, Label]) -> str:
+    """Whose word the labels of these images are, as a sentence; what nobody has decided is called open.
+
+    Example:
+        >>> who_labelled(["a", "b"], {})
+        'no label yet for 2 of 2 frames'
+    """
+    held = [labels[image] for image in images if image in labels]
+    people = Counter(label.who for label in held if label.source == "person")
+    others: Counter[Source] = Counter(label.source for label in held if label.source != "person")
+    parts = [f"{sum(people.values())} by {', '.join(sorted(people))}"] if people else []
+    parts += [f"{others[source]} {words}" for source, words in _LABELLED_BY.items() if others[source]]
+    if (waiting := len(images) - len(held)) or not images:
+        parts.append(f"no label yet for {waiting} of {len(images)} frames")
+    return "; ".join(parts)
 
 
 def doubts(day: Day, mined: MinedDay, judged: Mapping[str, tuple[float, bool]]) -> Doubts:

@@ -50,7 +50,7 @@ def open_review(day: Day, reviewer: str, port: int) -> Iterator[ReviewApp]:
     home = day.workspace.data / "fiftyone"
     if not any(home.glob("jobs/*/result.json")):
         run_workbench(_job(day, load_mined(day, demo=False)), home)
-    with open_app(home, day.desk.folder, PROJECT, reviewer, port) as app:
+    with open_app(home, day.review.folder, PROJECT, reviewer, port) as app:
         yield app
 
 
@@ -75,6 +75,6 @@ def _job(day: Day, mined: MinedDay) -> WorkbenchJob:
         samples=samples,
         embeddings=mined.table.features[rows],
         export=day.folder / "export",
-        days=day.desk.folder,
+        days=day.review.folder,
         near_duplicate_cosine=day.settings.mining.near_duplicate_cosine,
     )

@@ -5,6 +5,7 @@
   const MODES = ["night", "rain", "fog", "glare", "occlusion", "far", "small", "unusual"];
 
   const operation = (event) => {
+    if (event.code === "KeyU" && !event.shiftKey) return ["undo", {}];
     const number = /^Digit[1-9]$/.test(event.code) ? Number(event.code.slice(5)) : 0;
     if (!event.shiftKey) return [CHOICES[number - 1], {}];
     const mode = MODES[number - 1];

@@ -269,7 +269,7 @@ def test_find_objects__early_answers_get_boxes_and_a_later_run_replaces_only_its
 
 def test_mine__puts_down_the_boxes_of_every_frame_and_looks_at_an_early_one_once(world, monkeypatch, tmp_path):
     day, mined, *_ = world[0]
-    kept = day.desk.objects(day.date.isoformat())
+    kept = day.review.objects(day.date.isoformat())
     names = {detector.name for detector in day.models.detectors}
     assert set(kept) == {row.name for row in mined.rows}
     assert all(set(by_source) == names for by_source in kept.values())
@@ -342,7 +342,7 @@ def test_annotate_command__looks_once_and_keeps_what_it_saw(world, monkeypatch, 
     try:
         _engine.annotate(as_json=True)
         said = [entry["said"]["corner"] for entry in json.loads((day.folder / WEAK_FILE).read_text())["frames"]]
-        found = day.desk.objects(day.date.isoformat())
+        found = day.review.objects(day.date.isoformat())
     finally:
         for name, content in before.items():
             (day.folder / name).write_bytes(content)
