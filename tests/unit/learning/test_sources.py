@@ -63,7 +63,7 @@ def test_check_photographs__a_profile_that_cannot_use_the_pack_says_so_before_an
 def test_starter_rows__photos_are_real_and_composed_ones_are_not():
     pack = load_starter()
     seen = Observer(None, None, 0)
-    object.__setattr__(seen, "models", type("Models", (), {"detectors": ()})())
+    object.__setattr__(seen, "models", type("Models", (), {"detectors": (), "detector_keys": ()})())
     rows = sources.starter_rows(pack, seen)
     assert len(rows.real) == len(pack.table) and len(rows.rendered) == len(pack.composed)
     assert np.isnan(rows.table.evidence).all(), "evidence of other detectors means something else"
