@@ -76,7 +76,7 @@ def predict_video(
     """
     began, limits, length = time.perf_counter(), video.limits, video.info.seconds
     mode: Mode = "search" if query is not None else choose_mode(video)
-    notes = _remarks(video)
+    notes = video.info.notes
     screening: tuple[tuple[float, float], ...] = ()
     spans = [(0.0, length)]
     if mode == "search":
@@ -205,10 +205,3 @@ def _flush(batch: list[Moment], cascade: Cascade, progress: Progress) -> list[tu
     progress("answering", answered[-1][0])
     batch.clear()
     return answered
-
-
-def _remarks(video: Video) -> tuple[str, ...]:
-    info = video.info
-    if not info.truncated:
-        return ()
-    return (f"the file ends after {info.seconds:.1f} s of the {info.promised_seconds:.1f} s its header promises",)

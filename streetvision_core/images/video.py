@@ -15,13 +15,14 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from streetvision_core.images._container import VIDEO_SUFFIXES, VideoInfo, broken, opened, probe, too_large
+from streetvision_core.images._clock import Clock
+from streetvision_core.images._container import VideoInfo, broken, opened, probe, too_large
 from streetvision_core.images._scene import SceneCuts
+from streetvision_core.images.files import printable
 from streetvision_core.settings import VideoSettings
 from streetvision_core.types import Clip, Frame, Pixels
 
 __all__ = [
-    "VIDEO_SUFFIXES",
     "Moment",
     "Sampling",
     "Video",
@@ -98,13 +99,14 @@ def open_video(data: Path | bytes, name: str | None = None, limits: VideoSetting
         limits: bytes, seconds, pixels and frames; the defaults of `VideoSettings` if None.
 
     Raises:
-        VideoBrokenError: missing, empty or unreadable.
+        InputError: the file is missing or cannot be read.
+        VideoBrokenError: empty or undecodable.
         VideoFormatError: another container or codec, or no video stream.
         VideoTooLargeError: above a limit.
         MissingExtraError: PyAV is not installed.
     """
     limits = limits or VideoSettings()
-    called = name or (str(data) if isinstance(data, Path) else "video")
+    called = name or (printable(data) if isinstance(data, Path) else "video")
     return Video(data, called, probe(data, called, limits), limits)
 
 
@@ -148,7 +150,9 @@ def _decode(video: Video, sampling: Sampling) -> Iterator[tuple[Any, float]]:
     with opened(video.data, video.name, video.limits) as (container, source):
         source.thread_type = "AUTO"
         rate = float(source.average_rate or source.guessed_rate or 25)
-        if sampling.start_seconds > 0:
+        clock = Clock(container.format.name, 1 / rate)
+        # where clocks start again one time stands for several moments, so the file is read from its beginning
+        if sampling.start_seconds > 0 and not video.info.joins:
             container.seek(round((sampling.start_seconds + video.info.start_seconds) / source.time_base), stream=source)
         for packet in container.demux(source):
             read += 1
@@ -162,7 +166,8 @@ def _decode(video: Video, sampling: Sampling) -> Iterator[tuple[Any, float]]:
             for picture in pictures:
                 count += 1
                 _check_picture(picture, count, video)
-                own = count / rate if picture.time is None else float(picture.time) - video.info.start_seconds
+                at = count / rate if picture.time is None else clock.at(float(picture.time))
+                own = at - (0.0 if picture.time is None else video.info.start_seconds)
                 if own < max(sampling.start_seconds - _TICK, latest):
                     continue
                 if sampling.end_seconds is not None and own > sampling.end_seconds + _TICK:
@@ -177,9 +182,9 @@ def _check_picture(picture: Any, count: int, video: Video) -> None:
     """What is decoded may differ from what the header said."""
     if picture.width * picture.height > video.limits.max_pixels:
         size = f"{picture.width}x{picture.height} pixels"
-        raise too_large(video.name, size, f"at most {video.limits.max_pixels} pixels")
+        raise too_large(video.name, size, f"at most {video.limits.max_pixels} pixels", "max_pixels")
     if count > video.limits.max_frames:
-        raise too_large(video.name, f"frame {count}", f"at most {video.limits.max_frames} frames")
+        raise too_large(video.name, f"frame {count}", f"at most {video.limits.max_frames} frames", "max_frames")
 
 
 def _upright(picture: Any) -> Pixels:

@@ -43,7 +43,7 @@ async def answer_clip(data: bytes, name: str, batcher: Batcher, limits: VideoSet
         answers,
         [(0.0, max(seconds, answers[-1][0]))],
         limits,
-        notes=notes,
+        notes=(*video.info.notes, *notes),
         source=name,
         seconds=seconds,
         mode=mode,

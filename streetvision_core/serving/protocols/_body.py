@@ -20,7 +20,7 @@ from streetvision_core.errors import (
     RequestTimeoutError,
     VideoFormatError,
 )
-from streetvision_core.images.kind import sniff_kind
+from streetvision_core.images.sniff import sniff
 from streetvision_core.serving.admission import Reservation
 from streetvision_core.serving.backend import Image
 from streetvision_core.serving.protocols._multipart import read_parts
@@ -108,7 +108,7 @@ async def read_video(request: Request, settings: Settings, held: Reservation) ->
             data = await _read(request, most, held)
     except TimeoutError:
         raise _too_slow(settings.serving.body_seconds) from None
-    if sniff_kind(data) == "image":
+    if sniff(data).media == "image":
         raise image_at_video("a picture")
     return Image(data, "video", await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest()))
 

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from streetvision_core.errors import EngineError, ImageFormatError, RequestError, StreetVisionError
-from streetvision_core.images.kind import sniff_kind
+from streetvision_core.images.sniff import sniff
 from streetvision_core.serving.admission import ByteBudget
 from streetvision_core.serving.gateway import Gateway, Outcome
 from streetvision_core.serving.metrics import Metrics
@@ -104,7 +104,7 @@ class HttpProtocol:
 
 def _name_endpoint(outcome: Outcome) -> Outcome:
     """A video among pictures is told where videos go."""
-    if isinstance(outcome.answer, ImageFormatError) and sniff_kind(outcome.image.data) == "video":
+    if isinstance(outcome.answer, ImageFormatError) and sniff(outcome.image.data).media == "video":
         return replace(outcome, answer=video_at_image(f"a video as {outcome.image.name}"))
     return outcome
 

@@ -2,6 +2,8 @@ import io
 import os
 import struct
 
+import av
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -81,3 +83,19 @@ def test_sniff__text_and_noise_are_no_video():
 def test_sniff__needs_no_more_than_the_head():
     data = picture("TIFF") + os.urandom(50_000)
     assert sniff(data) == sniff(data[:HEAD_BYTES])
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm", "avi", "ts", "flv", "wmv", "mpg", "3gp", "mts"])
+def test_sniff__videos_as_ffmpeg_writes_them(suffix, tmp_path):
+    codec = {"webm": "libvpx", "flv": "flv", "wmv": "wmv2", "mpg": "mpeg1video"}.get(suffix, "mpeg4")
+    form = {"mts": "mpegts", "wmv": "asf", "mpg": "mpeg", "mkv": "matroska", "ts": "mpegts"}.get(suffix, suffix)
+    options = {"mpegts_m2ts_mode": "1"} if suffix == "mts" else {}
+    path = tmp_path / f"drive.{suffix}"
+    with av.open(str(path), "w", format=form, options=options) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 352, 288, "yuv420p"
+        for value in range(25):
+            pixels = np.full((288, 352, 3), 9 * value, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+        container.mux(stream.encode())
+    assert sniff(path.read_bytes()).media == "video"

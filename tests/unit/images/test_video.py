@@ -1,5 +1,7 @@
+import io
 import struct
 import tracemalloc
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -7,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streetvision_core.errors import VideoBrokenError, VideoError, VideoFormatError, VideoTooLargeError
+from streetvision_core.errors import (
+    FileMissingError,
+    VideoBrokenError,
+    VideoError,
+    VideoFormatError,
+    VideoTooLargeError,
+)
 from streetvision_core.images.video import Sampling, open_video, read_clip, stream
 from streetvision_core.images.video_writing import encode_video
 from streetvision_core.settings import VideoSettings
@@ -76,17 +84,128 @@ def test_open_video__refuses_by_name(data, raises):
 
 
 def test_open_video__needs_a_file_and_a_picture(tmp_path, music):
-    with pytest.raises(VideoBrokenError, match="no such file"):
+    with pytest.raises(FileMissingError, match="no file"):
         open_video(tmp_path / "gone.mp4")
-    with pytest.raises(VideoFormatError, match="no video stream"):
+    with pytest.raises(VideoFormatError, match=r"sound alone .*aac"):
         open_video(music)
+
+
+@pytest.mark.parametrize(
+    ("data", "got", "do"),
+    [
+        (b"\xff\xd8\xff\xe0" + b"\0" * 99, "a picture .JPEG.", "/v1/predict"),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 99, "a picture .HEIF.", "/v1/predict"),
+        (b"ID3\4" + b"\0" * 99, "sound alone .MP3", "pictures in it"),
+        (b"<!doctype html><html>", "HTML page", "give a video file"),
+    ],
+)
+def test_open_video__names_what_is_no_video(data, got, do):
+    with pytest.raises(VideoFormatError, match=got) as caught:
+        open_video(data, "clip.mp4")
+    assert do in caught.value.action
+
+
+def mux(container, tracks, codec="libx264", reordered="0"):
+    """Tracks of (time in seconds, grey level, height and width) as one file."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        streams = []
+        for track in tracks:
+            made = output.add_stream(
+                codec, rate=25, options={"crf": "10", "bf": reordered} if codec == "libx264" else {}
+            )
+            made.height, made.width = track[0][2]
+            tick = TICK if codec == "libx264" else Fraction(1, 25)
+            made.pix_fmt, made.time_base, made.codec_context.time_base = "yuv420p", tick, tick
+            streams.append(made)
+        for made, track in zip(streams, tracks, strict=True):
+            for at, level, (height, width) in track:
+                frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), level, np.uint8), format="rgb24")
+                frame.pts, frame.time_base = round(at / tick), tick
+                output.mux(made.encode(frame))
+            output.mux(made.encode())
+    return buffer.getvalue()
+
+
+TICK = Fraction(1, 1000)
+
+
+def steady(level, seconds=2.0, fps=10, size=SIZE, start=0.0):
+    return [(start + i / fps, level, size) for i in range(round(seconds * fps))]
+
+
+@pytest.mark.parametrize("container", ["mpegts", "mpeg"])
+@pytest.mark.parametrize("start", [0.0, 100.0, 4000.0], ids=["again", "ahead", "far-ahead"])
+def test_open_video__joined_parts_go_on_from_the_part_before(container, start):
+    codec = "libx264" if container == "mpegts" else "mpeg2video"
+    one = mux(container, [steady(40, fps=25, start=50.0)], codec)
+    two = mux(container, [steady(200, fps=25, start=start)], codec)
+    video = open_video(one + two + one, "drive")
+    assert video.info.joins == 2
+    assert video.info.seconds == pytest.approx(6.0, abs=0.5)
+    assert any("the clock starts again 2 times" in note for note in video.info.notes)
+    moments = list(stream(video, Sampling(0.5)))
+    assert [m.seconds for m in moments] == pytest.approx([0.5 * i for i in range(12)], abs=0.3)
+    levels = [m.frame.pixels.mean() for m in moments]
+    assert max(levels[:4]) < 80 and min(levels[4:8]) > 160 and max(levels[8:]) < 80
+    late = [m.frame.pixels.mean() for m in stream(video, Sampling(0.5, start_seconds=2.4, end_seconds=3.6))]
+    assert late and min(late) > 160, "a stretch is found though its time stands in the file twice"
+
+
+def test_open_video__whole_transport_streams_have_no_joins():
+    video = open_video(mux("mpegts", [steady(40, start=50.0)]), "drive")
+    assert (video.info.joins, video.info.notes) == (0, ())
+
+
+def test_open_video__a_long_pause_is_a_pause_where_no_broadcast_clock_runs():
+    video = open_video(mux("matroska", [[*steady(40), *steady(200, start=60.0)]]), "timelapse")
+    assert video.info.joins == 0 and video.info.seconds == pytest.approx(62.0, abs=0.2)
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_open_video__the_largest_track_is_taken_and_it_is_noted(container):
+    tracks = [steady(40, size=(32, 32)), steady(200, size=SIZE), steady(90, size=(16, 32))]
+    video = open_video(mux(container, tracks), "two cameras")
+    assert (video.info.height, video.info.width, video.info.tracks) == (*SIZE, 3)
+    assert video.info.notes == ("3 video tracks: the largest, 64x48, was looked at",)
+    assert all(m.frame.pixels.mean() > 160 for m in stream(video, Sampling(0.5)))
+
+
+@pytest.mark.parametrize("frames", ["0", "3"])
+@pytest.mark.parametrize("container", ["mp4", "mov", "matroska", "mpegts"])
+def test_open_video__a_variable_frame_rate_has_its_true_length(container, frames):
+    times = [0.0, 0.04, 0.08, 1.2, 1.24, 3.0, 3.5, 5.0, 6.6]
+    data = mux(container, [[(at, 40 + 20 * i, SIZE) for i, at in enumerate(times)]], reordered=frames)
+    video = open_video(data, "phone")
+    assert 6.6 <= video.info.seconds <= 6.75
+    seen = [m.seconds for m in stream(video, Sampling(0.01))]
+    assert seen == pytest.approx(times, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [
+        ("3gp", "mpeg4"),
+        ("asf", "wmv2"),
+        ("flv", "flv"),
+        ("mpeg", "mpeg2video"),
+        ("mpeg2video", "mpeg2video"),
+        ("avi", "msmpeg4"),
+    ],
+)
+def test_open_video__reads_what_older_cameras_write(container, codec):
+    pixels = [np.full((288, 352, 3), 20 * (i // 5), np.uint8) for i in range(50)]
+    video = open_video(encode_video(pixels, 25, container=container, codec=codec), "old")
+    assert video.info.seconds == pytest.approx(2.0, abs=0.25)
+    assert len(list(stream(video, Sampling(0.5)))) == 4
 
 
 @pytest.mark.parametrize(
     "limit", [{"max_bytes": 500}, {"max_seconds": 3.0}, {"max_pixels": 1000}, {"max_frames": 30}], ids=str
 )
 def test_open_video__keeps_its_limits(limit):
-    with pytest.raises(VideoTooLargeError, match="at most"):
+    (name,) = limit
+    with pytest.raises(VideoTooLargeError, match=f"at most .*SV_VIDEO__{name.upper()}"):
         open_video(CALM, limits=VideoSettings(**limit))
 
 
