@@ -202,9 +202,10 @@ def _video_stream(container: Any, name: str, limits: VideoSettings) -> Any:
         sounds = ", ".join(s.codec_context.name for s in container.streams.audio if s.codec_context)
         what = f"sound alone ({sounds})" if sounds else "no video stream"
         raise _format(name, f"{what} in {container.format.name}", "give a file with pictures in it")
-    stream = max(streams, key=lambda s: (s.width * s.height, int(s.disposition) & _DEFAULT, -s.index))
-    if stream.codec_context is None:
+    known = [s for s in streams if s.codec_context is not None]
+    if not known:
         raise _format(name, "a codec nobody here decodes")
+    stream = max(known, key=lambda s: (s.width * s.height, int(s.disposition) & _DEFAULT, -s.index))
     width, height = stream.width, stream.height
     if width * height > limits.max_pixels:
         raise too_large(name, f"{width}x{height} pixels", f"at most {limits.max_pixels} pixels", "max_pixels")
