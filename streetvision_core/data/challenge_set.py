@@ -213,11 +213,15 @@ class TrainedGroups:
     def __len__(self) -> int:
         return len(self._digests)
 
+    def remember(self, groups: Iterable[str]) -> None:
+        """Takes groups in without writing them down."""
+        self._digests |= {_short(group) for group in groups}
+
     def add(self, groups: Iterable[str]) -> None:
-        """Remembers groups."""
-        new = {_short(group) for group in groups} - self._digests
-        if new:
-            self._digests |= new
+        """Takes groups in and writes all of them down."""
+        before = set(self.path.read_text().split()) if self.path.exists() else set()
+        self.remember(groups)
+        if self._digests - before:
             atomic_write_text(self.path, "\n".join(sorted(self._digests)) + "\n")
 
 

@@ -9,34 +9,22 @@ callers or the share of road work have changed, never that answers are wrong.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
-EDGES: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-"""Between the twelve bins; a probability on an edge belongs to the upper one."""
+from streetvision_core.scoring.shares import EDGES, shares_of
+
+__all__ = ["EDGES", "Drift", "distance", "shares_of", "threshold"]
+
 WINDOW: Final = 1000
 """Answers that are compared, the newest ones."""
 STEP: Final = 100
 """The comparison is made anew after so many answers, and not before as many are there."""
 FALSE_ALARMS: Final = 0.01
 _DRAWS: Final = 4000
-_EDGES: Final = np.array(EDGES)
-
-
-def shares_of(probabilities: Iterable[float]) -> tuple[float, ...]:
-    """Share of probabilities in each bin; empty for none at all.
-
-    Example:
-        >>> shares_of([0.01, 0.97, 0.97, 0.5])[:1], shares_of([0.01, 0.97, 0.97, 0.5])[-1]
-        ((0.25,), 0.5)
-    """
-    bins = np.digitize(np.fromiter(probabilities, np.float64), _EDGES)
-    if not len(bins):
-        return ()
-    return tuple(float(n) for n in np.bincount(bins, minlength=len(EDGES) + 1) / len(bins))
 
 
 def distance(shares: Sequence[float], reference: Sequence[float]) -> float:

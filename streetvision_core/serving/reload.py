@@ -19,13 +19,12 @@ import structlog
 from streetvision_core.errors import RegistryError
 from streetvision_core.registry.events import stack_of
 from streetvision_core.registry.versions import ModelVersion, Registry
+from streetvision_core.scoring.shares import REFERENCE_CARD
 from streetvision_core.serving.engine import Engine, EngineSlot, Facts, LiveEngine, warm_up
 from streetvision_core.serving.model_metrics import ModelMetrics
 
 MAX_PAUSE_SECONDS: Final = 60.0
 UNREADABLE: Final = "a promotions history that cannot be read"
-REFERENCE_CARD: Final = "p_reference"
-"""Where a version's card says how its own probabilities were spread."""
 _log = structlog.get_logger(__name__)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import StringConstraints
 from pydantic.dataclasses import dataclass
 
-STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
-"""A typing error in a notebook cannot silently empty a section."""
+from streetvision_core.scoring.fields import STRICT, Count, Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
+__all__ = ["STRICT", "Base64", "Count", "Estimate", "Missing", "Plot", "Share"]
+
 Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=1_400_000)]
 """Base64 without line breaks: a JPEG or PNG of at most about 1 MB."""
 

@@ -14,10 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from streetvision_core.errors import ResultError
+from streetvision_core.learning.watch import Challenge, Drift, Memory
 from streetvision_core.loop.report.fields import STRICT, Missing, Plot
 from streetvision_core.loop.report.models import Bands, Change, Gate, Honesty, RealPhotos
 from streetvision_core.loop.report.queries import Doubts, Hard, Traffic
-from streetvision_core.loop.report.watch import Challenge, Drift, Memory
 from streetvision_core.loop.steps import StepResult
 
 _NOT_TOLD = Missing("the step that tells it did not run")

@@ -1,10 +1,10 @@
-"""What a day tells about whether the loop still does what it should: challenge set, memory, drift."""
+"""What is watched from night to night: the challenge set, what was forgotten, drift."""
 
 from __future__ import annotations
 
 from pydantic.dataclasses import dataclass
 
-from streetvision_core.loop.report.fields import STRICT, Count, Share
+from streetvision_core.scoring.fields import STRICT, Count, Share
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
@@ -32,12 +32,12 @@ class Challenge:
         sha256: of the set.
         images: in it.
         groups: independent ones.
-        champion: the version told by parts.
-        challenger: the version told by one word.
+        champion: the version measured by parts.
+        challenger: the version of which one thing is shown.
         parts: the champion's accuracy.
         better_than_all_before: whether the challenger beat all earlier ones by `step`.
         step: of the ladder, in accuracy.
-        looks: how many things have been told of the set.
+        looks: how many things have been shown of the set.
         bits: how much they say together.
         error_fresh: 95 % bound on the error of a figure from a set nobody has looked at.
         error_now: the bound after these looks, for whoever chose with them in mind.

@@ -1,4 +1,4 @@
-"""Real photographs that are at hand, classified by the champion; they are read, never copied."""
+"""Real photographs that are at hand, classified by a version; they are read, never copied."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from streetvision_core.cascade.engine import Cascade
 from streetvision_core.data.sources import read_labels
 from streetvision_core.images.decode import read_image
-from streetvision_core.loop.tasks.champion import load_cascade
-from streetvision_core.loop.tasks.day import Day
 from streetvision_core.types import Pixels, Verdict
 
 
@@ -24,7 +23,7 @@ class Photo:
         source: data set or package, and file name.
         pixels: uint8 [H, W, 3].
         label: 1 road work, 0 none, None: nobody has labelled it.
-        verdict: the champion's answer.
+        verdict: the answer.
     """
 
     source: str
@@ -38,13 +37,18 @@ class Photo:
         return None if self.label is None else self.verdict.roadwork == (self.label == 1)
 
 
-def classify_photos(day: Day, limit: int) -> list[Photo]:
-    """Up to `limit` photographs: the collection beside the project if it is there, else what packages bring.
+def classify_photos(cascade: Cascade, streets: Path, limit: int, seed: int) -> list[Photo]:
+    """Up to `limit` photographs: the collection if it is there, else what packages bring.
 
-    The collection may have taught the champion; this is a look, not a measurement.
+    The collection may have taught the version; this is a look, not a measurement.
+
+    Args:
+        cascade: answers.
+        streets: folder of the collection; it may be absent.
+        limit: how many.
+        seed: another seed draws others.
     """
-    cascade = load_cascade(day)
-    found = list(_collection(day, limit)) or list(_packaged())
+    found = list(_collection(streets, limit, seed)) or list(_packaged())
     frames = [read_image(path) for path, _, _ in found]
     verdicts = cascade.predict(frames)
     return [
@@ -53,12 +57,11 @@ def classify_photos(day: Day, limit: int) -> list[Photo]:
     ]
 
 
-def _collection(day: Day, limit: int) -> Iterator[tuple[Path, str, int | None]]:
-    streets = day.workspace.streets
+def _collection(streets: Path, limit: int, seed: int) -> Iterator[tuple[Path, str, int | None]]:
     if not (streets / "labels.csv").exists():
         return
     images = [image for image in read_labels(streets) if image.label is not None]
-    rng = np.random.default_rng(day.settings.seed + day.number)
+    rng = np.random.default_rng(seed)
     for i in sorted(rng.choice(len(images), min(limit, len(images)), replace=False)):
         image = images[i]
         yield image.path, f"{image.origin.split()[0]}: {image.path.name}", image.label

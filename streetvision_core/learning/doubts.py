@@ -1,17 +1,14 @@
-"""The day's labels that are probably wrong, for whoever reviews them next."""
+"""Labels that are probably wrong, for whoever reviews them next."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import StreetVisionError
-from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.mining import MINED_FILE, MinedDay
-from streetvision_core.loop.tasks.tables import real_table
+from streetvision_core.learning.dataset import Dataset
 from streetvision_core.mining.label_errors import doubts
 from streetvision_core.mining.querylog import QueryRow
 
@@ -38,26 +35,35 @@ class DoubtedLabel:
         return 1 - self.given
 
 
-def label_doubts(day: Day) -> dict[str, tuple[float, bool]]:
-    """Label quality and suspicion of the day's labelled rows, by row name; empty where they cannot be judged."""
+def label_doubts(rows: Dataset, real: Dataset, seed: int) -> dict[str, tuple[float, bool]]:
+    """Label quality and suspicion of labelled rows, by the query's name; empty where they cannot be judged.
+
+    Args:
+        rows: labelled queries.
+        real: photographs to learn from beside them.
+        seed: of the folds.
+    """
     try:
-        told = doubts(FeatureTable.load(day.folder / MINED_FILE), real_table(), day.settings.seed)
+        judged = doubts(rows.table, real.table, seed)
     except StreetVisionError as error:
         logger.warning("labels_not_judged", got=error.got, do=error.action)
         return {}
-    return {name.rpartition("/")[2]: doubt for name, doubt in told.items()}
+    return {name.rpartition("/")[2]: doubt for name, doubt in judged.items()}
 
 
-def likely_label_errors(mined: MinedDay, doubted: Mapping[str, tuple[float, bool]]) -> list[DoubtedLabel]:
-    """The mined frames whose label is suspect, worst first.
+def likely_label_errors(
+    rows: Sequence[QueryRow], labels: Sequence[int | None], doubted: Mapping[str, tuple[float, bool]]
+) -> list[DoubtedLabel]:
+    """The queries whose label is suspect, worst first.
 
     Args:
-        mined: the day's frames and labels.
+        rows: the queries.
+        labels: their labels, None where there is none.
         doubted: from `label_doubts`.
     """
     found = [
         DoubtedLabel(row, label, doubted[row.name][0])
-        for row, label in zip(mined.rows, mined.labels, strict=True)
+        for row, label in zip(rows, labels, strict=True)
         if label is not None and doubted.get(row.name, (1.0, False))[1]
     ]
     return sorted(found, key=lambda one: one.quality)

@@ -36,7 +36,7 @@ class Given:
         calibrate: CALIBRATE frames.
         judge: frames to compare decisions on, none of them in `calibrate`.
         y: labels of `judge`.
-        settings: of the day, on the CPU in fp32.
+        settings: of the profile, on the CPU in fp32.
         folder: where copies and what is known of them lie.
         rounds: timed rounds.
     """

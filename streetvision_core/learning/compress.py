@@ -1,8 +1,8 @@
-"""The int8 question of the day, asked of each model of the profile; and whether each export answers as its original."""
+"""The int8 question, asked of each model of a profile; and whether each export answers as its original."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,7 @@ from streetvision_core.compression.report import CompressionReport
 from streetvision_core.data import scenes
 from streetvision_core.errors import StreetVisionError
 from streetvision_core.images.preprocess import get_preprocessor
-from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.quantized_detectors import Given, compress_one
-from streetvision_core.loop.tasks.rendered import calibrate_frames, heldout_table
-from streetvision_core.loop.tasks.training import challenger_head
+from streetvision_core.learning._compress_detectors import Given, compress_one
 from streetvision_core.mining import seeds
 from streetvision_core.models.adapters import load_adapter
 from streetvision_core.models.backbone import cached_lite2
@@ -26,7 +23,7 @@ from streetvision_core.models.dinov3 import TokenBackbone
 from streetvision_core.models.features import Rows, extract
 from streetvision_core.models.head import Head
 from streetvision_core.settings import Settings
-from streetvision_core.types import Split
+from streetvision_core.types import Frame
 
 ROUNDS: Final = 15
 """Timed rounds, A B A B; a difference worth having shows in fewer."""
@@ -34,7 +31,7 @@ COMPARED_VIEWS: Final = 4
 
 
 @dataclass(frozen=True)
-class QuantizedModels:
+class CompressedModels:
     """What was found about the models of a profile.
 
     Attributes:
@@ -65,36 +62,39 @@ class QuantizedModels:
             self.parity.append(parity)
 
 
-def quantize_models(day: Day, frames: int) -> QuantizedModels:
+def compress(settings: Settings, head: Head, calibrate: Sequence[Frame], known: Rows, cache: Path) -> CompressedModels:
     """Tries int8 copies of backbone, head and detectors; a copy passes if it is faster and decides the same.
 
     All of it is on the CPU: a GPU has its own precisions (`compression.tensorrt`). Nothing that serves is exchanged: a
     detector's copy that passes can be named in `models.detectors`, the others lie in the cache.
 
     Args:
-        day: the day; its challenger's head judges stage 1.
-        frames: held-out CALIBRATE frames to calibrate on, and as many rendered for nothing else to compare on.
+        settings: the profile.
+        head: judges stage 1.
+        calibrate: held-out CALIBRATE frames to calibrate on; as many others are rendered to compare on.
+        known: features of CALIBRATE rows, float32 [N, D], to calibrate the head's copy on.
+        cache: folder of copies and of what is known of them.
     """
-    judge = [scenes.render(seed, roadwork=bool(i % 2)) for i, seed in enumerate(seeds.take(seeds.FREE, frames))]
+    seen = enumerate(seeds.take(seeds.FREE, len(calibrate)))
+    judge = [scenes.render(seed, roadwork=bool(i % 2)) for i, seed in seen]
     given = Given(
-        calibrate=calibrate_frames(frames),
+        calibrate=calibrate,
         judge=[scene.frame for scene in judge],
         y=[scene.label for scene in judge],
-        settings=_on_the_cpu(day.settings),
-        folder=day.workspace.data / "cache" / "int8",
+        settings=_on_the_cpu(settings),
+        folder=cache / "int8",
         rounds=ROUNDS,
     )
-    found = QuantizedModels()
-    _ask_stage_1(day, given, found)
+    found = CompressedModels()
+    _ask_stage_1(head, known, given, found)
     for name in given.settings.models.detectors:
         found.ask(name, partial(compress_one, name, given))
     return found
 
 
-def _ask_stage_1(day: Day, given: Given, found: QuantizedModels) -> None:
+def _ask_stage_1(head: Head, known: Rows, given: Given, found: CompressedModels) -> None:
     name = given.settings.models.backbone
     try:
-        head = challenger_head(day)
         backbone = load_adapter("backbone", name, given.settings)
         asked = extract(given.judge, backbone, get_preprocessor(head.preprocessing))
     except StreetVisionError as error:
@@ -102,7 +102,7 @@ def _ask_stage_1(day: Day, given: Given, found: QuantizedModels) -> None:
         return
     stage_1 = _tokens if isinstance(backbone, TokenBackbone) else _lite2
     found.ask(name, lambda: stage_1(head, backbone, asked, given))
-    found.ask("head", lambda: _head(head, _calibrate_rows(day, len(given.calibrate)), asked, given))
+    found.ask("head", lambda: _head(head, known, asked, given))
 
 
 def _lite2(head: Head, backbone: Any, asked: Rows, given: Given) -> tuple[CompressionReport, Parity]:
@@ -129,13 +129,6 @@ def _head(head: Head, known: Rows, asked: Rows, given: Given) -> tuple[Compressi
     made = export_head(head, given.folder / "head.onnx")
     report = compress_head(made.path, known, asked, given.y, given.folder, rounds=given.rounds)
     return report, export_parity("head", "the head in numpy, as served", made, "16 drawn rows")
-
-
-def _calibrate_rows(day: Day, n: int) -> Rows:
-    """Stored features of the first n held-out CALIBRATE rows: those of `calibrate_frames`, as far as the set goes."""
-    table = heldout_table(day)
-    rows = [i for i, split in enumerate(table.splits or ()) if split is Split.CALIBRATE][:n]
-    return table.select(rows).features
 
 
 def _on_the_cpu(settings: Settings) -> Settings:

@@ -1,24 +1,22 @@
-"""Champion and challenger before the challenge set: little is told of it, and all that is told counts."""
+"""Champion and challenger before the challenge set: little is shown of it, and all that is shown counts."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.cascade.engine import predict_table
 from streetvision_core.data.challenge_set import ChallengeSet
 from streetvision_core.data.looks import Look, Looks
-from streetvision_core.data.table import FeatureTable
-from streetvision_core.loop.report.watch import Challenge, ChallengePart
-from streetvision_core.loop.tasks.challenge import challenge_folder, challenge_set
-from streetvision_core.loop.tasks.champion import load_parts
-from streetvision_core.loop.tasks.day import Day
-from streetvision_core.registry.versions import ModelVersion
+from streetvision_core.learning.dataset import Dataset
+from streetvision_core.learning.versions import Version
+from streetvision_core.learning.watch import Challenge, ChallengePart
 from streetvision_core.scoring.adaptive import Ladder, budget_bits, deviation, rounded, shown_bits
+from streetvision_core.settings import Settings
 
 BREAKDOWN: Final = "accuracy by origin and failure mode"
 LADDER: Final = "better than all before, or not"
@@ -31,22 +29,35 @@ _QUESTIONS: Final = 2
 Parts = Mapping[str, npt.NDArray[np.int64]]
 
 
-def face_challenge(day: Day, champion: ModelVersion, challenger: ModelVersion) -> Challenge:
-    """Both versions before the challenge set; what is told of it is counted.
+def record_faced_challenge(
+    champion: Version,
+    challenger: Version,
+    chosen: ChallengeSet,
+    rows: Dataset,
+    looks: Looks,
+    settings: Settings,
+    serving: str,
+) -> Challenge:
+    """Both versions before the challenge set; what is shown of it is counted in `looks`, so nobody looks for nothing.
 
-    The champion's accuracy is told by origin and failure mode, once per version, as far as the set is large enough for
-    that. Of the day's challenger only one thing is told: whether it beats all before it by a step (the Ladder).
+    The champion's accuracy is shown by origin and failure mode, once per version, as far as the set is large enough
+    for that. Of the challenger one thing is shown: whether it beats all before it by a step (the Ladder).
+
+    Args:
+        champion: the version that was compared with.
+        challenger: the version that wanted to serve.
+        chosen: the set.
+        rows: its rows, in its order.
+        looks: what has been shown of it before; written.
+        settings: the profile.
+        serving: the version that serves from now on.
     """
-    chosen, rows = challenge_set(day)
-    looks = Looks(challenge_folder(day) / "looks.json", chosen.digest)
-    groups, tolerance = len(chosen.groups), day.settings.challenge.tolerance
+    groups, tolerance, policy = len(chosen.groups), settings.challenge.tolerance, settings.cascade.policy
     shown, withheld = affordable(chosen.parts(), chosen, tolerance)
-    parts = _told(day, champion, shown, rows, looks)
-    better = _ladder(day, challenger, rows, looks)
+    parts = _parts(champion, shown, rows, looks, policy)
+    better = _ladder(challenger, rows, looks, settings.challenge.step, policy)
     if any(image.source == "starter" for image in chosen.images):
-        serving = day.registry.champion()
-        took_over = serving is not None and serving.name == challenger.name
-        looks.add(Look(_now(), challenger.name, GATE, 1.0, yes=took_over))
+        looks.add(Look(_now(), challenger.name, GATE, 1.0, yes=serving == challenger.name))
     error = looks.trust(groups)
     return Challenge(
         sha256=chosen.digest,
@@ -56,7 +67,7 @@ def face_challenge(day: Day, champion: ModelVersion, challenger: ModelVersion) -
         challenger=challenger.name,
         parts=parts,
         better_than_all_before=better,
-        step=day.settings.challenge.step,
+        step=settings.challenge.step,
         looks=len(looks.looks),
         bits=round(looks.bits, 1),
         error_fresh=round(deviation(0.0, groups), 3),
@@ -64,6 +75,11 @@ def face_challenge(day: Day, champion: ModelVersion, challenger: ModelVersion) -
         warning=_warning(looks.bits, groups, tolerance),
         withheld=_size_note(withheld, groups, tolerance),
     )
+
+
+def looks_file(data: Path) -> Path:
+    """Where what has been shown of the set is counted."""
+    return data / "challenge" / "looks.json"
 
 
 def affordable(parts: Parts, chosen: ChallengeSet, tolerance: float) -> tuple[Parts, tuple[str, ...]]:
@@ -108,11 +124,9 @@ def _size_note(withheld: tuple[str, ...], groups: int, tolerance: float) -> str:
     )
 
 
-def _told(
-    day: Day, champion: ModelVersion, parts: Parts, rows: FeatureTable, looks: Looks
-) -> tuple[ChallengePart, ...]:
-    right = _right(day, champion, rows)
-    sizes = [len({rows.groups[i] for i in members}) for members in parts.values()]
+def _parts(champion: Version, parts: Parts, rows: Dataset, looks: Looks, policy: str) -> tuple[ChallengePart, ...]:
+    right = _right(champion, rows, policy)
+    sizes = [len({rows.table.groups[i] for i in members}) for members in parts.values()]
     looks.add(Look(_now(), champion.name, BREAKDOWN, sum(shown_bits(n) for n in sizes)))
     return tuple(
         ChallengePart(name, len(members), n, rounded(float(right[members].mean()), n))
@@ -120,20 +134,19 @@ def _told(
     )
 
 
-def _ladder(day: Day, challenger: ModelVersion, rows: FeatureTable, looks: Looks) -> bool:
+def _ladder(challenger: Version, rows: Dataset, looks: Looks, step: float, policy: str) -> bool:
     earlier = looks.seen(challenger.name, LADDER)
     if earlier is not None:
         return earlier.yes is not False
     first = looks.best is None
-    ladder, better = Ladder(day.settings.challenge.step, looks.best).climb(float(_right(day, challenger, rows).mean()))
-    # The first always climbs, whatever the set holds: saying so tells nothing.
+    ladder, better = Ladder(step, looks.best).climb(float(_right(challenger, rows, policy).mean()))
+    # The first always climbs, whatever the set holds: saying so shows nothing.
     looks.add(Look(_now(), challenger.name, LADDER, 0.0 if first else 1.0, ladder.best, None if first else better))
     return better
 
 
-def _right(day: Day, version: ModelVersion, rows: FeatureTable) -> npt.NDArray[np.bool_]:
-    says = predict_table(rows, *load_parts(day, version), day.settings.cascade.policy)
-    return np.asarray((says.p > 0.5) == (rows.labels == 1), np.bool_)
+def _right(version: Version, rows: Dataset, policy: str) -> npt.NDArray[np.bool_]:
+    return np.asarray((version.answer(rows, policy).p > 0.5) == (rows.table.labels == 1), np.bool_)
 
 
 def _groups(chosen: ChallengeSet, members: npt.NDArray[np.int64]) -> int:

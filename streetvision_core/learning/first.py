@@ -1,0 +1,35 @@
+"""The first version of a workspace: there is nothing yet that it could be compared with."""
+
+from __future__ import annotations
+
+from streetvision_core.learning.calibrate import calibrate
+from streetvision_core.learning.dataset import Dataset
+from streetvision_core.learning.train import default_candidates, train
+from streetvision_core.learning.versions import save_version
+from streetvision_core.registry.versions import ModelVersion, Registry
+from streetvision_core.settings import Settings
+from streetvision_core.training.heads import Progress
+
+
+def record_first_version(
+    registry: Registry, dataset: Dataset, settings: Settings, progress: Progress | None = None
+) -> ModelVersion:
+    """Trains and calibrates a version from a dataset and puts it into service.
+
+    Args:
+        registry: without a champion.
+        dataset: what there is before the first night (`base_rows`).
+        settings: the profile.
+        progress: called as candidates advance.
+
+    Raises:
+        DataError: the rows cannot teach.
+        RegistryError: a version serves already.
+    """
+    trained = train(dataset, default_candidates(settings.training), settings.seed, settings.training, progress)
+    calibration = calibrate(dataset, trained.head, settings)
+    sources = sorted({row.source for row in dataset.rows})
+    card = {"training": trained.to_dict(), "learned_from": ", ".join(sources)}
+    version = save_version(registry, trained.head, calibration, dataset, settings, card)
+    registry.install_first(version, by="loop")
+    return version

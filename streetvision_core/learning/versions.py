@@ -1,0 +1,82 @@
+"""A version as a value: head and calibration under a name, read from the registry or put into it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streetvision_core.cascade.calibration import CascadeCalibration
+from streetvision_core.cascade.decisions import Decisions
+from streetvision_core.cascade.engine import predict_table
+from streetvision_core.learning.dataset import Dataset
+from streetvision_core.models.head import Head
+from streetvision_core.registry.versions import ModelVersion, Registry
+from streetvision_core.scoring.shares import REFERENCE_CARD, shares_of
+from streetvision_core.settings import Settings
+from streetvision_core.types import Split
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Version:
+    """What decides: stage 1's head and what was calibrated for it.
+
+    Attributes:
+        name: in the registry; any other name for one that is not registered.
+        head: stage 1's head.
+        calibration: probabilities, exits and threshold.
+    """
+
+    name: str
+    head: Head
+    calibration: CascadeCalibration
+
+    def answer(self, dataset: Dataset, policy: str) -> Decisions:
+        """Its decisions on the rows of a dataset, from their features and evidence."""
+        return predict_table(dataset.table, self.head, self.calibration, policy)
+
+
+def load_version(version: ModelVersion, settings: Settings) -> Version:
+    """A registered version, checked against its manifest.
+
+    Raises:
+        ManifestError: a file differs from the manifest.
+        PreprocessMismatchError: it is of another backbone or preprocessing than the profile.
+    """
+    version.check()
+    models = settings.models
+    head = Head.load(version.folder, backbone=models.backbone, preprocessing=models.preprocessing)
+    return Version(version.name, head, CascadeCalibration.load(version.folder))
+
+
+def save_version(
+    registry: Registry,
+    head: Head,
+    calibration: CascadeCalibration,
+    dataset: Dataset,
+    settings: Settings,
+    card: Mapping[str, Any],
+) -> ModelVersion:
+    """Puts a head and its calibration into the registry; nothing serves it yet.
+
+    The card keeps the dataset's digest, and how the version's probabilities are spread over CALIBRATE: the server
+    compares what it answers with that.
+
+    Args:
+        registry: where to.
+        head: the head.
+        calibration: for this head.
+        dataset: what both were made from.
+        settings: profile and exit policy.
+        card: further JSON-ready facts.
+    """
+    rows = dataset.in_split(Split.CALIBRATE)
+    spread = shares_of(Version("", head, calibration).answer(rows, settings.cascade.policy).p)
+    facts = {"profile": settings.profile, "dataset": dataset.digest, REFERENCE_CARD: list(spread)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        head.save(folder)
+        calibration.save(folder)
+        return registry.create(folder, {**facts, **card})
