@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from streetvision_core.cli._output import emit, say, stdout
+
+if TYPE_CHECKING:
+    from streetvision_core.learning.dataset import Dataset
+    from streetvision_core.settings import Settings
+
+_TIMED: Final = 1000
+"""The newest logged queries say how long a stage takes."""
 
 Profile = Annotated[str, typer.Option(help="Settings profile; empty takes SV_PROFILE or embedded.")]
 DayText = Annotated[str, typer.Option(help="The day, YYYY-MM-DD; empty means today, UTC.")]
@@ -25,10 +32,18 @@ def register(app: typer.Typer) -> None:
 
 
 def train(day: DayText = "", profile: Profile = "", as_json: Json = False) -> None:
-    """Trains the day's challenger head from the starter pack and what the days so far have mined."""
-    from streetvision_core.loop import tasks
+    """Trains the night's challenger head from its dataset; without one, from all that there is."""
+    from streetvision_core.learning.assemble import challenger_folder
+    from streetvision_core.learning.train import default_candidates, save_head
+    from streetvision_core.learning.train import train as fit
+    from streetvision_core.settings import load_settings
+    from streetvision_core.training.heads import progress_bar
 
-    trained = tasks.train_challenger(tasks.open_day(profile, day))
+    settings = load_settings(profile or None)
+    dataset = open_dataset(settings, day)
+    with progress_bar("training heads") as progress:
+        trained = fit(dataset, default_candidates(settings.training), settings.seed, settings.training, progress)
+    save_head(trained, challenger_folder(_night(settings, day)))
     if as_json:
         emit(trained.to_dict())
         return
@@ -44,13 +59,23 @@ def train(day: DayText = "", profile: Profile = "", as_json: Json = False) -> No
 
 
 def calibrate(day: DayText = "", profile: Profile = "", as_json: Json = False) -> None:
-    """Calibrates the day's challenger and certifies its exit bands."""
-    from streetvision_core.loop import tasks
+    """Calibrates the night's challenger, which `streetvision train` made, and certifies its exit bands."""
+    from dataclasses import asdict
 
-    context = tasks.open_day(profile, day)
-    bands = tasks.sections.bands(context, tasks.calibrate_challenger(context))
+    from streetvision_core.learning.assemble import challenger_folder
+    from streetvision_core.learning.calibrate import calibrate as fit
+    from streetvision_core.loop.tasks.sections import bands as shown
+    from streetvision_core.models.head import Head
+    from streetvision_core.settings import load_settings
+
+    settings = load_settings(profile or None)
+    folder = challenger_folder(_night(settings, day))
+    head = Head.load(folder, backbone=settings.models.backbone, preprocessing=settings.models.preprocessing)
+    calibration = fit(open_dataset(settings, day), head, settings)
+    calibration.save(folder)
+    bands = shown(settings, calibration)
     if as_json:
-        emit(tasks.as_dict(bands))
+        emit(asdict(bands))
         return
     for band in bands.bands:
         say((band.stage, "bold"), f": {'certified' if band.certified else 'does not exit'}; {band.reason}")
@@ -66,24 +91,65 @@ def evaluate(
 ) -> None:
     """How good the cascade is, with intervals.
 
-    Without --streets: the champion on TEST rows, under both exit policies. With it: the whole recipe, trained anew in
-    each fold, group-disjoint, on every labelled photo of the folder, natively and in each challenge era.
+    Without --streets: the serving version on TEST rows, under both exit policies. With it: the whole recipe, trained
+    again in each fold, group-disjoint, on every labelled photo of the folder, natively and in each challenge era.
     """
-    from streetvision_core.loop import tasks
+    from streetvision_core.cli._evaluation import evaluation_text
+    from streetvision_core.settings import load_settings
     from streetvision_core.storage import atomic_write_json
 
-    day = tasks.open_day(profile)
-    if streets is None:
-        reports = tasks.evaluate_champion(day)
-        result = {name: report.to_dict() for name, report in reports.items()}
-    else:
-        result = tasks.evaluate_photos(day, streets)
+    settings = load_settings(profile or None)
+    result = _of_version(settings) if streets is None else _of_recipe(settings, streets)
     if out is not None:
         atomic_write_json(out, result)
     if as_json:
         emit(result)
     else:
-        stdout.print(tasks.evaluation_text(result), markup=False, soft_wrap=True)
+        stdout.print(evaluation_text(result), markup=False, soft_wrap=True)
+
+
+def open_dataset(settings: Settings, day: str) -> Dataset:
+    """The dataset that the night of a day has built; where it built none, one of all sources, made now."""
+    from streetvision_core.learning.assemble import find_dataset
+
+    return find_dataset(settings, _night(settings, day))
+
+
+def _night(settings: Settings, day: str) -> Path:
+    from streetvision_core.loop.workspace import Workspace, parse_day
+
+    return Workspace.of(settings).day_folder(parse_day(day))
+
+
+def _of_version(settings: Settings) -> dict[str, Any]:
+    """The serving version under each exit policy."""
+    from streetvision_core.cli._first import first_version
+    from streetvision_core.learning.evaluate import evaluate as measure
+    from streetvision_core.learning.evaluate import stage_seconds
+    from streetvision_core.learning.versions import load_version, serving_version
+    from streetvision_core.mining.querylog import QueryLog
+    from streetvision_core.registry.versions import open_registry
+    from streetvision_core.types import Split
+
+    registry = open_registry(settings)
+    first_version(settings, registry)
+    version = load_version(serving_version(registry), settings)
+    test = open_dataset(settings, "").in_split(Split.TEST)
+    with QueryLog(settings.paths.resolve("data") / "queries") as log:
+        seconds = stage_seconds(log.rows()[-_TIMED:])
+    return {name: measure(version, test, name, stage_seconds=seconds).to_dict() for name in ("certified", "plan")}
+
+
+def _of_recipe(settings: Settings, streets: Path) -> dict[str, Any]:
+    from streetvision_core.data.observe import Observer
+    from streetvision_core.data.starter import load_starter
+    from streetvision_core.learning.recipe import evaluate_recipe
+    from streetvision_core.learning.sources import pack_fits, photo_rows, starter_rows
+
+    observer, pack = Observer.of(settings), load_starter()
+    photos = photo_rows(streets, observer)
+    composed = starter_rows(pack, observer).rendered if pack_fits(settings, pack) else photos.select([])
+    return evaluate_recipe(photos, composed, observer.models.seen_groups, settings)
 
 
 def select(day: DayText = "", profile: Profile = "", as_json: Json = False) -> None:

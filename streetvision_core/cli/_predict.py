@@ -33,11 +33,14 @@ def predict(
 
     Files that cannot be read are reported one by one and do not stop the others; the exit code is then 3.
     """
+    from streetvision_core.cli._first import first_version
+    from streetvision_core.learning.versions import load_cascade
     from streetvision_core.loop import tasks
 
     files, videos = _collect(paths)
     day = tasks.open_day(profile)
-    cascade = tasks.load_cascade(day, policy=policy or None)
+    first_version(day.settings, day.registry)
+    cascade = load_cascade(day.registry, day.settings, day.models, policy or None)
     answers: list[dict[str, Any]] = []
     watched: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []

@@ -73,7 +73,7 @@ def serve(
 
     settings = Settings.model_validate_json(sys.stdin.readline()) if supervised else load_settings(profile or None)
     if role is Role.MODEL:
-        _ensure_champion(settings)
+        _first_version(settings)
         run.serve_model(settings, listen, supervised=supervised, pinned=pin or None)
         return
     named = bool(model or models_file)
@@ -97,8 +97,8 @@ def serve(
     run.serve(settings, host, port, parse_specs(model) if model else (), models_file, command)
 
 
-def _ensure_champion(settings: Settings) -> None:
-    """Makes the first champion in a process of its own, so that what training loads does not stay with the server."""
+def _first_version(settings: Settings) -> None:
+    """Makes the first version in a process of its own, so that what training loads does not stay with the server."""
     from multiprocessing import get_context
 
     from streetvision_core.registry.versions import open_registry
@@ -109,8 +109,7 @@ def _ensure_champion(settings: Settings) -> None:
     except RegistryError as error:
         say(("the promotions history cannot be read", "bold red"), f"; what is whole of it serves: {error.got}")
         return
-    say("no version serves yet; training the first from the starter pack")
-    process = get_context("spawn").Process(target=_make_champion, args=(settings.model_dump_json(),))
+    process = get_context("spawn").Process(target=_make_first_version, args=(settings.model_dump_json(),))
     process.start()
 
     def stop(*_: object) -> None:
@@ -120,16 +119,21 @@ def _ensure_champion(settings: Settings) -> None:
     signal.signal(signal.SIGTERM, stop)  # training must not go on without us
     process.join()
     if process.exitcode:
-        raise ServingError("no champion", "a version that serves", "look above for what training said")
+        raise ServingError("no version that serves", "a first version", "look above for why none could be made")
 
 
-def _make_champion(settings: str) -> None:
-    from datetime import UTC, datetime
-
-    from streetvision_core.loop import tasks
+def _make_first_version(text: str) -> None:
+    from streetvision_core.cli._first import first_version
+    from streetvision_core.errors import StreetVisionError
+    from streetvision_core.registry.versions import open_registry
     from streetvision_core.settings import Settings
 
-    tasks.ensure_champion(tasks.Day(Settings.model_validate_json(settings), datetime.now(UTC).date()))
+    settings = Settings.model_validate_json(text)
+    try:
+        first_version(settings, open_registry(settings))
+    except StreetVisionError as error:
+        say((f"{type(error).__name__}: ", "bold red"), str(error))
+        sys.exit(1)
 
 
 keys_app = typer.Typer(

@@ -115,10 +115,17 @@ def compare(
 
 
 def _measure(profile: str, names: list[str]) -> dict[str, Any]:
-    from streetvision_core.loop import tasks
+    from streetvision_core.cli._learning import open_dataset
+    from streetvision_core.learning.compare import compare
+    from streetvision_core.learning.versions import first_of_make, load_version
+    from streetvision_core.registry.versions import open_registry
+    from streetvision_core.settings import load_settings
 
-    day = tasks.open_day(profile)
-    return tasks.compare_versions(day, *(day.registry.get(name) for name in names)).decision.to_dict()
+    settings = load_settings(profile or None)
+    registry = open_registry(settings)
+    first, second = (load_version(registry.get(name), settings) for name in names)
+    guard, dataset = first_of_make(registry, settings), open_dataset(settings, "")
+    return compare(first, second, guard, dataset, settings.gate, settings.cascade.policy).decision.to_dict()
 
 
 @versions.command(

@@ -40,12 +40,14 @@ def search(
 
     With neither --like nor --text it looks for road work. The index is kept, so a second search is quick.
     """
+    from streetvision_core.cli._first import first_version
     from streetvision_core.images.decode import read_image
     from streetvision_core.images.video import open_video
     from streetvision_core.loop import tasks
 
     day = tasks.open_day(profile)
     opened = open_video(video, limits=day.settings.video)
+    first_version(day.settings, day.registry)
     cascade = tasks.load_cascade(day)
     with _progress(opened) as progress:
         examples = tuple(read_image(path, day.settings.decode) for path in like or ())

@@ -9,6 +9,7 @@ from typing import Final
 from streetvision_core.data.challenge_set import TrainedGroups
 from streetvision_core.data.observe import Observer
 from streetvision_core.data.starter import StarterPack, load_starter
+from streetvision_core.learning._filed import filed_labels
 from streetvision_core.learning.build import build_dataset
 from streetvision_core.learning.dataset import Dataset
 from streetvision_core.learning.measured import choose_measured, load_measured
@@ -93,6 +94,20 @@ def assemble(
     return dataset, measured
 
 
-def dataset_file(data: Path, night: str) -> Path:
-    """Where a night's dataset lies."""
-    return data / "days" / night / "dataset.parquet"
+def find_dataset(settings: Settings, night: Path) -> Dataset:
+    """The dataset that a night has built; where it built none, one of all sources, made now and kept nowhere."""
+    if dataset_file(night).exists():
+        return Dataset.load(dataset_file(night))
+    data = settings.paths.resolve("data")
+    with QueryLog(data / "queries") as log:
+        return assemble(settings, Observer.of(settings), log, filed_labels(data / "days", log.rows()))[0]
+
+
+def dataset_file(night: Path) -> Path:
+    """Where a night's dataset lies, in its folder `data/days/NIGHT`."""
+    return night / "dataset.parquet"
+
+
+def challenger_folder(night: Path) -> Path:
+    """Where a night's challenger lies before it is registered."""
+    return night / "challenger"

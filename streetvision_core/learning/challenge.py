@@ -52,8 +52,10 @@ def taught_groups(data: Path, observer: Observer) -> TrainedGroups:
 
 
 def choose_challenge(settings: Settings, observer: Observer, pack: StarterPack, taught: Container[str]) -> ChallengeSet:
-    """A set for a workspace that has none: photographs of `challenge.folder` where that is set, else rendered scenes
-    of their own seeds and the starter pack's real TEST photos.
+    """A set for a workspace that has none.
+
+    Photographs of `challenge.folder` where that is set, else rendered scenes of their own seeds and the starter pack's
+    real TEST photos.
 
     Raises:
         DataError: the folder holds no labelled image that has not taught.

@@ -85,6 +85,13 @@ class Dataset:
         if len(self.rows) != len(self.table):
             raise _wrong(f"{len(self.rows)} provenances for {len(self.table)} rows", "one per row")
 
+    @classmethod
+    def of_table(
+        cls, table: FeatureTable, source: str, detectors: tuple[str, ...] = (), world: World = "real"
+    ) -> Dataset:
+        """A table of one source whose rows are known by their names alone."""
+        return cls(table, tuple(Provenance(name, world=world, source=source) for name in table.ids), detectors)
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -135,8 +135,5 @@ def _modes(dataset: Dataset) -> list[str]:
 def _sizes(dataset: Dataset) -> dict[str, Mask]:
     longer = np.array([max(row.width, row.height) for row in dataset.rows], np.int64)
     bounds = (0, *SIZES_PIXELS)
-    masks = {
-        f"{low + 1} to {high} pixels": (longer > low) & (longer <= high)
-        for low, high in pairwise(bounds)
-    }
+    masks = {f"{low + 1} to {high} pixels": (longer > low) & (longer <= high) for low, high in pairwise(bounds)}
     return {**masks, f"over {bounds[-1]} pixels": longer > bounds[-1]}

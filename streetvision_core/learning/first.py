@@ -14,11 +14,11 @@ from streetvision_core.training.heads import Progress
 def record_first_version(
     registry: Registry, dataset: Dataset, settings: Settings, progress: Progress | None = None
 ) -> ModelVersion:
-    """Trains and calibrates a version from a dataset and puts it into service.
+    """Trains and calibrates a version and puts it into service.
 
     Args:
         registry: without a champion.
-        dataset: what there is before the first night (`base_rows`).
+        dataset: what there is before the first night (`assemble.base_rows`).
         settings: the profile.
         progress: called as candidates advance.
 

@@ -8,15 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.cascade.decisions import Decisions
-from streetvision_core.cascade.engine import predict_table
+from streetvision_core.cascade.engine import Cascade, predict_table
+from streetvision_core.cascade.policy import get_policy
+from streetvision_core.errors import RegistryError, StreetVisionError
 from streetvision_core.learning.dataset import Dataset
+from streetvision_core.models.factory import ModelSet
 from streetvision_core.models.head import Head
 from streetvision_core.registry.versions import ModelVersion, Registry
 from streetvision_core.scoring.shares import REFERENCE_CARD, shares_of
 from streetvision_core.settings import Settings
 from streetvision_core.types import Split
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +43,60 @@ class Version:
     def answer(self, dataset: Dataset, policy: str) -> Decisions:
         """Its decisions on the rows of a dataset, from their features and evidence."""
         return predict_table(dataset.table, self.head, self.calibration, policy)
+
+
+def serving_version(registry: Registry) -> ModelVersion:
+    """The version that serves, pinned or champion.
+
+    Raises:
+        RegistryError: none does yet.
+    """
+    version = registry.serving()
+    if version is None:
+        raise RegistryError(
+            got="no version that serves",
+            allowed="a workspace with a first version",
+            action="make it: run `streetvision daily --demo`, or notebooks/00_setup.ipynb with SAVE = True",
+        )
+    return version
+
+
+def load_cascade(registry: Registry, settings: Settings, models: ModelSet, policy: str | None = None) -> Cascade:
+    """The version that serves, checked against its manifest, as a running cascade.
+
+    Args:
+        registry: names it.
+        settings: the profile.
+        models: its frozen models.
+        policy: an exit policy; None takes the settings'.
+
+    Raises:
+        RegistryError: no version serves yet.
+        SettingsError: no such policy.
+        ManifestError: a file of the version differs from its manifest.
+    """
+    version = serving_version(registry)
+    version.check()
+    if policy is not None:
+        get_policy(policy)
+        settings = settings.model_copy(update={"cascade": settings.cascade.model_copy(update={"policy": policy})})
+    return Cascade.from_version(version.folder, settings, models=models)
+
+
+def first_of_make(registry: Registry, settings: Settings) -> Version | None:
+    """The first version that served with the profile's backbone and preprocessing, for the gate's second guard.
+
+    None where there is none, or where its files cannot be read any more: the guard is then left out, and the log says
+    so.
+    """
+    found = registry.first_with(settings.models.backbone, settings.models.preprocessing)
+    if found is None:
+        return None
+    try:
+        return load_version(found, settings)
+    except StreetVisionError as error:
+        _log.warning("no second guard: the first version cannot be loaded", version=found.name, error=str(error))
+        return None
 
 
 def load_version(version: ModelVersion, settings: Settings) -> Version:

@@ -12,9 +12,10 @@ from typing import Final
 
 import structlog
 
+from streetvision_core.data.observe import Observer
 from streetvision_core.errors import StreetVisionError
-from streetvision_core.loop.tasks.day import open_day
-from streetvision_core.loop.tasks.rendered import ship_heldout
+from streetvision_core.learning.rendered import save_shipped_heldout
+from streetvision_core.settings import load_settings
 
 FRAMES: Final = 1000
 _log = structlog.get_logger()
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=FRAMES, help="scenes to render (default: %(default)s)")
     chosen = parser.parse_args(arguments)
     try:
-        manifest = ship_heldout(open_day(), chosen.frames, chosen.out)
+        manifest = save_shipped_heldout(Observer.of(load_settings()), chosen.frames, chosen.out)
     except StreetVisionError as error:
         _log.error("heldout.failed", **error.to_dict())
         return 1

@@ -10,8 +10,8 @@ import numpy as np
 from streetvision_core.loop.plots._style import BLUE, GREY, ORANGE, axes, sheet
 
 if TYPE_CHECKING:
+    from streetvision_core.learning.doubts import DoubtedLabel
     from streetvision_core.loop.tasks.day import Day
-    from streetvision_core.loop.tasks.doubts import DoubtedLabel
     from streetvision_core.mining.efficiency import LabelCurves
 
 _COLOURS = {"mined": BLUE, "uncertain": ORANGE, "random": GREY}

@@ -11,9 +11,9 @@ from streetvision_core.loop.plots._style import BLUE, CYCLE, GREY, RED, axes, sh
 from streetvision_core.types import ERAS, Box, Frame, Pixels
 
 if TYPE_CHECKING:
+    from streetvision_core.learning.photos import Photo
     from streetvision_core.loop.tasks.day import Day
     from streetvision_core.loop.tasks.mining import MinedDay
-    from streetvision_core.loop.tasks.photos import Photo
     from streetvision_core.loop.tasks.synthesis import Synthetic
     from streetvision_core.mining.querylog import QueryRow
 

@@ -14,7 +14,7 @@ from streetvision_core.data.starter import load_starter
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError, ModelError
 from streetvision_core.images.decode import read_image
-from streetvision_core.loop.tasks.challenge import challenge_set
+from streetvision_core.loop.tasks.bridge import challenge_set
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.mining import diffusion
 from streetvision_core.mining.quality import QualityGate

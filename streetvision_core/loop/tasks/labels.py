@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from streetvision_core.data.feature_store import FeatureStore
+from streetvision_core.data.starter import load_starter
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError
 from streetvision_core.images.decode import decode_image
 from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.tables import real_table
 from streetvision_core.mining.efficiency import LabelCurves, LabelPlan, compare_strategies
 from streetvision_core.mining.stream import day_stream
 
@@ -25,7 +25,7 @@ _FIRST_DAY: Final = 3000
 
 def photo_labels() -> FeatureTable:
     """The starter pack's labelled photos, one row each: a label is paid per photo, not per crop of it."""
-    table = real_table()
+    table = load_starter().table
     return table.select(np.array([era == "native" for era in table.eras]) & (table.labels >= 0))
 
 

@@ -15,12 +15,11 @@ from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.images.decode import decode_image
 from streetvision_core.labels import Decision, Source
+from streetvision_core.learning.measured import split_of_group
 from streetvision_core.loop.tasks import annotation
-from streetvision_core.loop.tasks.challenge import challenge_set
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.finding import find_objects, look_at_early_answers
 from streetvision_core.loop.tasks.queries import queries_of
-from streetvision_core.loop.tasks.tables import split_of_group
 from streetvision_core.mining import annotate, hardness
 from streetvision_core.mining.asking import asked_modes
 from streetvision_core.mining.balance import hard_weights
@@ -134,6 +133,8 @@ def _known(day: Day) -> np.ndarray:
 
     The near-duplicates of the first are not worth a reviewer's time; those of the second must never teach.
     """
+    from streetvision_core.loop.tasks.bridge import challenge_set
+
     folders = sorted((day.workspace.data / "days").glob("????-??-??"))
     paths = [f / MINED_FILE for f in folders if f.name < day.date.isoformat()]
     known = [FeatureTable.load(path).features for path in paths if path.exists()]

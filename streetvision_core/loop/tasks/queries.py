@@ -10,7 +10,7 @@ from typing import Final
 from rich.progress import track
 
 from streetvision_core.errors import LoopError
-from streetvision_core.loop.tasks.champion import ensure_champion
+from streetvision_core.learning.versions import serving_version
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.mining.querylog import NewQuery, QueryRow
 from streetvision_core.mining.stream import StreamQuery, day_stream
@@ -34,7 +34,7 @@ def answer_demo_stream(day: Day) -> int:
     done = sum(row.origin in _ORIGINS for row in day.log.rows(day.date))
     if done >= total:
         return 0
-    ensure_champion(day)
+    serving_version(day.registry)
     stream = islice(day_stream(day.number, total, day.settings.seed), done, None)
     answered = done
     with running(day.settings) as url, Caller(url) as caller:

@@ -13,6 +13,8 @@ from streetvision_core.calibration.exits import NEVER_HIGH, NEVER_LOW
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.economics.chain_facts import FACTS
 from streetvision_core.labels import Label, Source
+from streetvision_core.learning.compare import Comparison as Compared
+from streetvision_core.learning.doubts import likely_label_errors
 from streetvision_core.loop.report.fields import Estimate
 from streetvision_core.loop.report.models import (
     Band,
@@ -36,13 +38,12 @@ from streetvision_core.loop.report.queries import (
     Traffic,
 )
 from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.doubts import likely_label_errors
 from streetvision_core.loop.tasks.mining import MinedDay, picture
-from streetvision_core.loop.tasks.promotion import Contest
 from streetvision_core.mining.querylog import QueryRow
 from streetvision_core.registry.decision import GateDecision
 from streetvision_core.scoring.confusion import Confusion
 from streetvision_core.scoring.intervals import bootstrap_decisions
+from streetvision_core.settings import Settings
 from streetvision_core.types import STAGES
 
 Doubles = npt.NDArray[np.float64]
@@ -120,7 +121,7 @@ def doubts(day: Day, mined: MinedDay, judged: Mapping[str, tuple[float, bool]]) 
         mined: its frames and labels.
         judged: from `label_doubts`.
     """
-    found = likely_label_errors(mined, judged)
+    found = likely_label_errors(mined.rows, mined.labels, judged)
     modes = {row.name: told for row, told in zip(mined.rows, mined.modes, strict=True)}
     pictures = tuple(
         DoubtedPicture(
@@ -138,7 +139,7 @@ def doubts(day: Day, mined: MinedDay, judged: Mapping[str, tuple[float, bool]]) 
     return Doubts(len(judged), len(found), pictures, EXACT_LABELS if found and exact else "")
 
 
-def change(contest: Contest, learned_from: str) -> Change:
+def change(contest: Compared, learned_from: str) -> Change:
     """Champion against challenger on the TEST rows, rendered and real."""
     return Change(
         champion=contest.champion.name,
@@ -150,13 +151,15 @@ def change(contest: Contest, learned_from: str) -> Change:
     )
 
 
-def compare(contest: Contest, metric: str, rendered: bool) -> Comparison:
+def compare(contest: Compared, metric: str, rendered: bool) -> Comparison:
     """One metric on the rendered or the real TEST rows, with intervals over groups."""
     mask = contest.rows_of(rendered)
-    groups = [group for group, chosen in zip(contest.test.groups, mask, strict=True) if chosen]
+    groups = [group for group, chosen in zip(contest.test.table.groups, mask, strict=True) if chosen]
     fn, lower_is_better = METRICS[metric]
-    y = contest.test.labels[mask]
-    estimates = [estimate(fn, says.p[mask], y, groups) for says in (contest.champion_says, contest.challenger_says)]
+    y = contest.test.table.labels[mask]
+    estimates = [
+        estimate(fn, says.p[mask], y, groups) for says in (contest.champion_answers, contest.challenger_answers)
+    ]
     return Comparison(
         metric=metric,
         data="rendered, held out" if rendered else "real photos, TEST",
@@ -176,7 +179,7 @@ def estimate(fn: Metric, p: Doubles, y: npt.NDArray[np.int8], groups: Sequence[s
     return Estimate(point, low, high)
 
 
-def bands(day: Day, calibration: CascadeCalibration) -> Bands:
+def bands(settings: Settings, calibration: CascadeCalibration) -> Bands:
     """The exit bands, and for stages without one why."""
     told = [
         Band(
@@ -192,10 +195,9 @@ def bands(day: Day, calibration: CascadeCalibration) -> Bands:
         for stage, band in calibration.bands.items()
     ]
     told += [Band(stage=stage, certified=False, reason=reason) for stage, reason in calibration.absent.items()]
-    settings = day.settings.cascade
-    made = calibration.made_with
+    cascade, made = settings.cascade, calibration.made_with
     note = f"One frame per group of CALIBRATE was tested: {made.rows} photographs of {made.groups} groups."
-    return Bands(settings.alpha, settings.delta, tuple(told), note)
+    return Bands(cascade.alpha, cascade.delta, tuple(told), note)
 
 
 def gate(decision: GateDecision, waits: str = "") -> Gate:
@@ -248,11 +250,11 @@ def gate(decision: GateDecision, waits: str = "") -> Gate:
     return Gate(promoted, reasons, tuple(checks), waits)
 
 
-def real_photos(contest: Contest, promoted: bool) -> RealPhotos:
+def real_photos(contest: Compared, promoted: bool) -> RealPhotos:
     """The serving version on real TEST photos, pooled and by origin."""
-    says = contest.challenger_says if promoted else contest.champion_says
+    says = contest.challenger_answers if promoted else contest.champion_answers
     mask = contest.rows_of(rendered=False)
-    origins = np.array(contest.test.origins)
+    origins = np.array(contest.test.table.origins)
     names = [None, *sorted(set(origins[mask]))]
     rows = [_real_row(contest, says.p, mask if name is None else mask & (origins == name), name) for name in names]
     note = (
@@ -261,7 +263,7 @@ def real_photos(contest: Contest, promoted: bool) -> RealPhotos:
     return RealPhotos(tuple(rows), note)
 
 
-def honesty(day: Day) -> Honesty:
+def honesty(settings: Settings) -> Honesty:
     """What stands behind the numbers."""
     return Honesty(
         known=tuple(f"{fact.statement} ({fact.source})" for fact in FACTS if fact.status == "known"),
@@ -273,7 +275,7 @@ def honesty(day: Day) -> Honesty:
             "world, not of streets",
         ),
         unknown=(
-            *(() if day.settings.models.vlm else (f"what stage 3 would add: {ABSENT_VLM}",)),
+            *(() if settings.models.vlm else (f"what stage 3 would add: {ABSENT_VLM}",)),
             "how well it does on the validators' own images, which are not public here",
         ),
     )
@@ -306,9 +308,9 @@ def _picture(day: Day, mined: MinedDay, i: int) -> HardPicture:
     )
 
 
-def _real_row(contest: Contest, p: Doubles, mask: npt.NDArray[np.bool_], name: str | None) -> RealRow:
-    y = contest.test.labels[mask]
-    groups = [group for group, chosen in zip(contest.test.groups, mask, strict=True) if chosen]
+def _real_row(contest: Compared, p: Doubles, mask: npt.NDArray[np.bool_], name: str | None) -> RealRow:
+    y = contest.test.table.labels[mask]
+    groups = [group for group, chosen in zip(contest.test.table.groups, mask, strict=True) if chosen]
     told = {metric: estimate(fn, p[mask], y, groups) for metric, (fn, _) in METRICS.items()}
     both = 0 < y.sum() < len(y)
     return RealRow(

@@ -8,9 +8,9 @@ from typing import Final
 
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.images.decode import decode_image
+from streetvision_core.learning.measured import split_of_group
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.mining import MinedDay
-from streetvision_core.loop.tasks.tables import split_of_group
 from streetvision_core.mining import synthesize as orders
 from streetvision_core.mining.synthesize import SyntheticFrame, SyntheticPlan
 from streetvision_core.types import Frame

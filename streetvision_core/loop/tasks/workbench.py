@@ -9,10 +9,10 @@ from typing import Any, Final
 import structlog
 
 from streetvision_core.errors import WorkbenchError
+from streetvision_core.learning.measured import split_of_group
+from streetvision_core.loop.tasks.bridge import label_doubts
 from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.doubts import label_doubts
 from streetvision_core.loop.tasks.mining import MinedDay, load_mined
-from streetvision_core.loop.tasks.tables import split_of_group
 from streetvision_core.mining.review_app import ReviewApp, open_app
 from streetvision_core.mining.workbench import WorkbenchJob, WorkbenchSample, run_workbench
 

@@ -1,4 +1,4 @@
-from streetvision_core.loop.tasks import evaluation_text
+from streetvision_core.cli._evaluation import evaluation_text
 
 
 def test_evaluation_text__photos_are_told_as_tables():

@@ -1,0 +1,34 @@
+"""The first version, made before a command that needs one, with a line that says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streetvision_core.cli._output import say
+
+if TYPE_CHECKING:
+    from streetvision_core.registry.versions import Registry
+    from streetvision_core.settings import Settings
+
+
+def first_version(settings: Settings, registry: Registry) -> None:
+    """Makes the workspace's first version where it has none, and says that it does.
+
+    Raises:
+        DataError: there is no photograph that the profile's models can learn from.
+    """
+    if registry.serving() is not None:
+        return
+    from streetvision_core.data.observe import Observer
+    from streetvision_core.data.starter import load_starter
+    from streetvision_core.learning.assemble import base_rows
+    from streetvision_core.learning.first import record_first_version
+    from streetvision_core.learning.sources import check_photographs
+    from streetvision_core.training.heads import progress_bar
+
+    pack = load_starter()
+    check_photographs(settings, pack)
+    say(f"no version yet in {settings.paths.home}: training the first, once (half a minute)")
+    with progress_bar("first version") as progress:
+        version = record_first_version(registry, base_rows(settings, Observer.of(settings), pack), settings, progress)
+    say((version.name, "bold"), " serves from now on")
