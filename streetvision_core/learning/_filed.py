@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streetvision_core.data.table import FeatureTable
+from streetvision_core.labels.values import Source
 from streetvision_core.mining.querylog import QueryRow
 
 
@@ -15,7 +16,7 @@ class FiledLabel:
     """A label and who gave it: `renderer` or `machine`; what people said lies in the label store."""
 
     label: int
-    source: str
+    source: Source
 
 
 def filed_labels(days: Path, queries: Sequence[QueryRow], upto_day: str = "9999") -> dict[str, FiledLabel]:

@@ -9,6 +9,8 @@ from typing import Final
 from streetvision_core.data.challenge_set import TrainedGroups
 from streetvision_core.data.observe import Observer
 from streetvision_core.data.starter import StarterPack, load_starter
+from streetvision_core.labels.store import LabelStore, label_store_path
+from streetvision_core.labels.values import SOURCES
 from streetvision_core.learning._filed import filed_labels
 from streetvision_core.learning.build import build_dataset
 from streetvision_core.learning.dataset import Dataset
@@ -33,8 +35,16 @@ MINED_SET: Final = "mined.json"
 """What a night chose, in its folder."""
 
 
-def base_rows(settings: Settings, observer: Observer, pack: StarterPack | None = None) -> Dataset:
+def base_rows(
+    settings: Settings, observer: Observer, pack: StarterPack | None = None, heldout: Dataset | None = None
+) -> Dataset:
     """What there is before the first night: photographs and the held-out scenes.
+
+    Args:
+        settings: the profile, and the folders of photographs it learns from.
+        observer: its models.
+        pack: the starter pack; None loads it. Left out where it is of other models.
+        heldout: the held-out scenes; None takes those of the settings (`heldout_rows`).
 
     Raises:
         DataError: no photograph that the profile's models can learn from; raised before any work.
@@ -43,8 +53,30 @@ def base_rows(settings: Settings, observer: Observer, pack: StarterPack | None =
     check_photographs(settings, pack)
     parts = [starter_rows(pack, observer)] if pack_fits(settings, pack) else []
     parts += [photo_rows(settings.paths.home / folder, observer) for folder in settings.learning.photos]
-    heldout = heldout_rows(observer, settings.loop.heldout_frames, settings.paths.resolve("data") / "heldout")
+    if heldout is None:
+        heldout = heldout_rows(observer, settings.loop.heldout_frames, heldout_folder(settings))
     return Dataset.concat([*parts, heldout])
+
+
+def heldout_folder(settings: Settings) -> Path:
+    """Where held-out scenes lie that were rendered here."""
+    return settings.paths.resolve("data") / "heldout"
+
+
+def known_labels(settings: Settings, queries: Sequence[QueryRow], upto: int | None = None) -> dict[str, KnownLabel]:
+    """The label that holds for each logged image, by sha256: of the label store, and of what mining has filed.
+
+    Args:
+        settings: the workspace.
+        queries: the logged queries.
+        upto: the last decision of the store that counts, by position; None counts all.
+    """
+    found: dict[str, KnownLabel] = dict(filed_labels(settings.paths.resolve("data") / "days", queries))
+    with LabelStore(label_store_path(settings)) as store:
+        for image, label in store.labels(upto).items():
+            if image not in found or SOURCES.index(label.source) <= SOURCES.index(found[image].source):
+                found[image] = label
+    return found
 
 
 def stream_rows(
@@ -100,7 +132,7 @@ def find_dataset(settings: Settings, night: Path) -> Dataset:
         return Dataset.load(dataset_file(night))
     data = settings.paths.resolve("data")
     with QueryLog(data / "queries") as log:
-        return assemble(settings, Observer.of(settings), log, filed_labels(data / "days", log.rows()))[0]
+        return assemble(settings, Observer.of(settings), log, known_labels(settings, log.rows()))[0]
 
 
 def dataset_file(night: Path) -> Path:

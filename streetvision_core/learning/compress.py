@@ -62,7 +62,9 @@ class CompressedModels:
             self.parity.append(parity)
 
 
-def compress(settings: Settings, head: Head, calibrate: Sequence[Frame], known: Rows, cache: Path) -> CompressedModels:
+def compress(
+    settings: Settings, head: Head, calibrate: Sequence[Frame], known: Rows, cache: Path, detectors: Sequence[str]
+) -> CompressedModels:
     """Tries int8 copies of backbone, head and detectors; a copy passes if it is faster and decides the same.
 
     All of it is on the CPU: a GPU has its own precisions (`compression.tensorrt`). Nothing that serves is exchanged: a
@@ -73,7 +75,8 @@ def compress(settings: Settings, head: Head, calibrate: Sequence[Frame], known: 
         head: judges stage 1.
         calibrate: held-out CALIBRATE frames to calibrate on; as many others are rendered to compare on.
         known: features of CALIBRATE rows, float32 [N, D], to calibrate the head's copy on.
-        cache: folder of copies and of what is known of them.
+        cache: folder of copies and of what is known of them; it is written.
+        detectors: of the profile; copies of those from the hub lie beside them in the folder of models.
     """
     seen = enumerate(seeds.take(seeds.FREE, len(calibrate)))
     judge = [scenes.render(seed, roadwork=bool(i % 2)) for i, seed in seen]
@@ -87,7 +90,7 @@ def compress(settings: Settings, head: Head, calibrate: Sequence[Frame], known: 
     )
     found = CompressedModels()
     _ask_stage_1(head, known, given, found)
-    for name in given.settings.models.detectors:
+    for name in detectors:
         found.ask(name, partial(compress_one, name, given))
     return found
 

@@ -19,6 +19,7 @@ from streetvision_core.data.starter import StarterPack
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError
 from streetvision_core.images.decode import decode_image
+from streetvision_core.labels.values import Source
 from streetvision_core.learning.dataset import Dataset, Provenance
 from streetvision_core.learning.measured import split_of_group, split_of_photos
 from streetvision_core.learning.rendered import rendered_row
@@ -44,8 +45,8 @@ class KnownLabel(Protocol):
         """1 road work, 0 none, None where it was set aside."""
 
     @property
-    def source(self) -> str:
-        """Who said so: `person`, `renderer`, `machine`, `caller`."""
+    def source(self) -> Source:
+        """Who said so."""
 
 
 def pack_fits(settings: Settings, pack: StarterPack) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streetvision_core.learning.dataset import Dataset
-from streetvision_core.settings import TrainingSettings
+from streetvision_core.models.head import Head
+from streetvision_core.settings import Settings, TrainingSettings
 from streetvision_core.storage import atomic_write_json
 from streetvision_core.training.heads import Progress, TrainedHead, train_heads
 from streetvision_core.training.spec import CandidateSpec, default_specs
@@ -39,6 +40,18 @@ def train(
         DataError: TRAIN lacks a class, or SELECT has no labelled row.
     """
     return train_heads(dataset.table, settings, seed, progress, candidates)
+
+
+def find_head(folder: Path, settings: Settings) -> Head | None:
+    """The head that `save_head` wrote there; None where there is none.
+
+    Raises:
+        PreprocessMismatchError: it is of another backbone or preprocessing than the profile.
+    """
+    if not (folder / "head.json").exists():
+        return None
+    models = settings.models
+    return Head.load(folder, backbone=models.backbone, preprocessing=models.preprocessing)
 
 
 def save_head(trained: TrainedHead, folder: Path) -> None:

@@ -27,22 +27,33 @@ logger = structlog.get_logger(__name__)
 
 _COMMON: Final[dict[str, type]] = {"PROFILE": str, "DAY": str}
 _WITH_DEMO: Final[dict[str, type]] = {**_COMMON, "DEMO": bool}
-_WITH_FRAMES: Final[dict[str, type]] = {**_COMMON, "FRAMES": int}
+_WITH_SAVE: Final[dict[str, type]] = {**_COMMON, "SAVE": bool}
+_WITH_FRAMES: Final[dict[str, type]] = {**_WITH_SAVE, "FRAMES": int}
 _STARTER: Final = "{data}/starter/starter.npz"
+_DATASET: Final = "{day_folder}/dataset.parquet"
 
 
 def daily_pipeline(notebooks: Path) -> Pipeline:
     """The steps of a night, in order; the review comes last, whatever became of the others."""
     night = (
-        Step("setup", "00_setup.ipynb", "Check the house", _COMMON),
-        Step("data", "01_data.ipynb", "Data and held-out sets", _COMMON, ("setup",), (_STARTER,), retries=1),
-        Step("cascade", "05_cascade.ipynb", "Answer and evaluate", _WITH_DEMO, ("data",), retries=1),
+        Step("setup", "00_setup.ipynb", "Check and set up", _WITH_SAVE, inputs=(_STARTER,), retries=1),
+        Step("cascade", "05_cascade.ipynb", "Answer and evaluate", _WITH_DEMO, ("setup",), retries=1),
         Step("mine", "06_mine.ipynb", "Mine the hard queries", _WITH_DEMO, ("cascade",), retries=1),
         Step("synthesize", "07_synthesize.ipynb", "Synthesize to order", _WITH_DEMO, ("mine",), retries=1),
-        Step("train", "02_train.ipynb", "Train the challenger", _COMMON, ("synthesize",), retries=1),
-        Step("calibrate", "03_calibrate.ipynb", "Calibrate and certify", _COMMON, ("train",), retries=1),
+        Step(
+            "data",
+            "01_data.ipynb",
+            "Build the dataset",
+            _WITH_SAVE,
+            ("synthesize",),
+            (_STARTER,),
+            (_DATASET,),
+            retries=1,
+        ),
+        Step("train", "02_train.ipynb", "Train the challenger", _WITH_SAVE, ("data",), retries=1),
+        Step("calibrate", "03_calibrate.ipynb", "Calibrate and certify", _WITH_SAVE, ("train",), retries=1),
         Step("quantize", "04_quantize.ipynb", "Try int8", _WITH_FRAMES, ("train",), retries=1),
-        Step("promote", "08_promote.ipynb", "Hold the gate", _COMMON, ("calibrate",)),
+        Step("promote", "08_promote.ipynb", "Hold the gate", _WITH_SAVE, ("calibrate",)),
     )
     review = Step("review", "daily.ipynb", "Write the day's review", _COMMON, after=tuple(step.name for step in night))
     return Pipeline("daily", notebooks, (*night, review))
@@ -94,7 +105,7 @@ def run_day(
     from streetvision_core.loop.tasks.day import Day
     from streetvision_core.loop.tasks.story import build_story
 
-    parameters = {"DEMO": demo, "FRAMES": settings.loop.int8_frames}
+    parameters = {"DEMO": demo, "SAVE": True, "FRAMES": settings.loop.int8_frames}
     result = run_pipeline(
         daily_pipeline(_notebooks(settings)), date, settings, progress, parameters=parameters, force=fresh
     )

@@ -7,6 +7,7 @@ from streetvision_core.loop.tasks import sections
 from streetvision_core.loop.tasks.annotation import weak_summary
 from streetvision_core.loop.tasks.bridge import (
     challenge_set,
+    champion_of,
     classify_photos,
     evaluate_champion,
     label_doubts,
@@ -18,7 +19,7 @@ from streetvision_core.loop.tasks.day import Day, open_day
 from streetvision_core.loop.tasks.labels import label_curves, label_ratios, photo_labels, stream_labels
 from streetvision_core.loop.tasks.mining import load_mined, mine, picture
 from streetvision_core.loop.tasks.queries import answer_demo_stream, queries_of
-from streetvision_core.loop.tasks.story import build_story, show, tell
+from streetvision_core.loop.tasks.story import build_story, save_plot, save_section, show, tell
 from streetvision_core.loop.tasks.synthesis import plan_synthesis, synthesize
 from streetvision_core.loop.tasks.video import agreement, labelled_clips, search_video, watch_video
 from streetvision_core.loop.tasks.week import build_week
@@ -33,6 +34,7 @@ __all__ = [
     "build_story",
     "build_week",
     "challenge_set",
+    "champion_of",
     "classify_photos",
     "evaluate_champion",
     "fill_workbench",
@@ -50,6 +52,8 @@ __all__ = [
     "picture",
     "plan_synthesis",
     "queries_of",
+    "save_plot",
+    "save_section",
     "search_video",
     "sections",
     "show",

@@ -24,6 +24,7 @@ from streetvision_core.learning.watch import Drift
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.mining import MINED_FILE, MinedDay
 from streetvision_core.mining.drift import DriftState
+from streetvision_core.registry.versions import ModelVersion
 from streetvision_core.types import Split
 
 POLICIES = ("certified", "plan")
@@ -33,6 +34,11 @@ STATE_FILE = "drift.json"
 def observer_of(day: Day) -> Observer:
     """The day's frozen models."""
     return Observer(day.models, day.feature_store, day.settings.cascade.ocr_min_width_pixels)
+
+
+def champion_of(day: Day) -> ModelVersion:
+    """The version that serves."""
+    return serving_version(day.registry)
 
 
 def load_cascade(day: Day) -> Cascade:

@@ -21,17 +21,29 @@ from streetvision_core.storage import atomic_write_json
 SECTIONS = ("traffic", "hard", "doubts", "change", "gate", "bands", "real", "challenge", "memory", "drift", "honesty")
 
 
-def tell(day: Day, section: str, content: Any) -> None:
-    """Keeps one section of the day's story, a dataclass of `loop.report`."""
+def save_section(night: Path, section: str, content: Any) -> None:
+    """Keeps one section of a night's report, a dataclass of `loop.report`, in the night's folder."""
     if section not in SECTIONS:
         raise KeyError(section)
-    atomic_write_json(_folder(day) / f"{section}.json", TypeAdapter(type(content)).dump_python(content, mode="json"))
+    path = night / "story" / f"{section}.json"
+    atomic_write_json(path, TypeAdapter(type(content)).dump_python(content, mode="json"))
+
+
+def save_plot(night: Path, name: str, figure: Any, title: str, alt: str, note: str = "") -> None:
+    """Keeps a matplotlib figure for a night's page."""
+    plot = Plot(title, png_of_figure(figure, 90), alt, note)
+    path = night / "story" / "plots" / f"{name}.json"
+    atomic_write_json(path, TypeAdapter(Plot).dump_python(plot, mode="json"))
+
+
+def tell(day: Day, section: str, content: Any) -> None:
+    """`save_section` for a notebook that opens a `Day`."""
+    save_section(day.folder, section, content)
 
 
 def show(day: Day, name: str, figure: Any, title: str, alt: str, note: str = "") -> None:
-    """Keeps a matplotlib figure for the day's page."""
-    plot = Plot(title, png_of_figure(figure, 90), alt, note)
-    atomic_write_json(_folder(day) / "plots" / f"{name}.json", TypeAdapter(Plot).dump_python(plot, mode="json"))
+    """`save_plot` for a notebook that opens a `Day`."""
+    save_plot(day.folder, name, figure, title, alt, note)
 
 
 def build_story(day: Day, steps: Sequence[StepResult] | None = None, summary: str = "") -> DayStory:
