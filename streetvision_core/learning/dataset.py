@@ -17,19 +17,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.data.table import FeatureTable
+from streetvision_core.data.worlds import World
 from streetvision_core.errors import DataError, PreprocessMismatchError
 from streetvision_core.types import FailureMode, Split
 
 if TYPE_CHECKING:
     import pandas as pd
 
-World = Literal["real", "rendered"]
 Mask = npt.NDArray[np.bool_]
 
 

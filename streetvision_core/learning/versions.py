@@ -41,7 +41,13 @@ class Version:
     calibration: CascadeCalibration
 
     def answer(self, dataset: Dataset, policy: str) -> Decisions:
-        """Its decisions on the rows of a dataset, from their features and evidence."""
+        """Its decisions on the rows of a dataset, from their features and evidence.
+
+        Raises:
+            CalibrationMismatchError: the evidence is of other detectors than those it was calibrated with.
+            PreprocessMismatchError: the features are of another backbone or preprocessing.
+        """
+        self.calibration.made_with.check_detectors(dataset.detectors)
         return predict_table(dataset.table, self.head, self.calibration, policy)
 
 

@@ -5,7 +5,11 @@ import os
 import pytest
 from filelock import FileLock
 
-from streetvision_core.loop.tasks import ensure_champion, open_day
+from streetvision_core.data.observe import Observer
+from streetvision_core.learning.assemble import base_rows
+from streetvision_core.learning.first import record_first_version
+from streetvision_core.registry.versions import open_registry
+from streetvision_core.settings import load_settings
 from tests.small_world import SMALL, run_folder, share
 
 
@@ -28,5 +32,6 @@ def champion(tmp_path_factory, worker_id, shared):
         if not home.exists():
             home.mkdir()
             share(home, shared)
-            ensure_champion(open_day())
+            settings = load_settings()
+            record_first_version(open_registry(settings), base_rows(settings, Observer.of(settings)), settings)
     return home / "data" / "models"

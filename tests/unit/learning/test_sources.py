@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,9 +63,7 @@ def test_check_photographs__a_profile_that_cannot_use_the_pack_says_so_before_an
 
 def test_starter_rows__photos_are_real_and_composed_ones_are_not():
     pack = load_starter()
-    seen = Observer(None, None, 0)
-    object.__setattr__(seen, "models", type("Models", (), {"detectors": (), "detector_keys": ()})())
-    rows = sources.starter_rows(pack, seen)
+    rows = sources.starter_rows(pack, Observer(toy_models(detectors=False), Path("unused"), 0))
     assert len(rows.real) == len(pack.table) and len(rows.rendered) == len(pack.composed)
     assert np.isnan(rows.table.evidence).all(), "evidence of other detectors means something else"
     assert {row.licence for row in rows.rows} == set(pack.licences)

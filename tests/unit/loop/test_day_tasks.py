@@ -11,13 +11,22 @@ import pytest
 
 from streetvision_core.cli import _engine
 from streetvision_core.data.challenge_set import TrainedGroups
+from streetvision_core.data.looks import Looks
 from streetvision_core.data.scenes import SceneFrame
 from streetvision_core.data.starter import StarterPack
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import LeakError
 from streetvision_core.images.decode import decode_image
+from streetvision_core.learning import assemble, challenge, facing, memory, versions
+from streetvision_core.learning.calibrate import calibrate
+from streetvision_core.learning.compare import compare
+from streetvision_core.learning.dataset import Dataset
+from streetvision_core.learning.doubts import likely_label_errors
+from streetvision_core.learning.first import record_first_version
+from streetvision_core.learning.promote import opponent, promote
+from streetvision_core.learning.train import default_candidates, train
 from streetvision_core.loop import plots, tasks
-from streetvision_core.loop.tasks import challenge, champion, mining, queries, tables, training
+from streetvision_core.loop.tasks import bridge, mining, queries
 from streetvision_core.loop.tasks.annotation import QUEUE_FILE, WEAK_FILE, weak_labels
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.finding import SHOWN_SCORE, find_objects, look_at_early_answers, weak_sources
@@ -55,12 +64,61 @@ def answer_in_process(day):
     return total
 
 
+def set_up(day, pack):
+    """What notebook 00 does with SAVE."""
+    observer, data = tasks.observer_of(day), day.workspace.data
+    if challenge.load_challenge(day.settings, observer, pack, data) is None:
+        chosen = challenge.choose_challenge(day.settings, observer, pack, challenge.taught_groups(data, observer))
+        rows = challenge.observe_challenge(chosen, day.settings, observer, pack)
+        challenge.save_challenge(chosen, rows, observer, data)
+    if day.registry.serving() is None:
+        record_first_version(day.registry, assemble.base_rows(day.settings, observer, pack), day.settings)
+
+
+def dataset_of(day):
+    """The dataset of a night, made from all sources."""
+    labels = assemble.known_labels(day.settings, day.log.rows())
+    return assemble.assemble(day.settings, tasks.observer_of(day), day.log, labels, day.date.isoformat())[0]
+
+
+def learn(day, pack):
+    """What notebooks 01, 02, 03 and 08 do with SAVE."""
+    settings, registry, data = day.settings, day.registry, day.workspace.data
+    observer, dataset = tasks.observer_of(day), dataset_of(day)
+    chosen, rows = challenge.load_challenge(settings, observer, pack, data)
+    challenge.check_challenge(dataset, chosen, rows, challenge.taught_groups(data, observer))
+    head = train(dataset, default_candidates(settings.training), settings.seed, settings.training).head
+    challenge.record_taught(dataset, challenge.taught_groups(data, observer))
+    calibration = calibrate(dataset, head, settings)
+    name = versions.save_version(registry, head, calibration, dataset, settings, {}).name
+    challenger = versions.Version(name, head, calibration)
+    champion = versions.load_version(opponent(registry, name), settings)
+    first = versions.first_of_make(registry, settings)
+    comparison = compare(champion, challenger, first, dataset, settings.gate, settings.cascade.policy)
+    promote(registry, comparison)
+    serving = registry.champion().name
+    looks = Looks(facing.looks_file(data), chosen.digest)
+    faced = facing.record_faced_challenge(champion, challenger, chosen, rows, looks, settings, serving)
+    known = memory.with_comparison(memory.load_memory(data), comparison)
+    memory.record_memory(data, known)
+    return comparison, faced, memory.measure_memory(known, serving, dataset.notes)
+
+
+def face(day, comparison, settings=None):
+    """Both versions of a comparison before the challenge set once more."""
+    chosen, table = tasks.challenge_set(day)
+    rows = Dataset.of_table(table, "challenge set", tasks.observer_of(day).detectors)
+    looks = Looks(facing.looks_file(day.workspace.data), chosen.digest)
+    pair, serving = (comparison.champion, comparison.challenger), day.registry.champion().name
+    return facing.record_faced_challenge(*pair, chosen, rows, looks, settings or day.settings, serving)
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     base, _ = toy_table(900)
-    pack = StarterPack(base, base.select([]), ("CC0",) * len(base), {})
-    for module in (tables, challenge):
+    pack = StarterPack(base, base.select([]), ("CC0",) * len(base), {"detectors": toy_models().detector_keys})
+    for module in (assemble, bridge):
         patch.setattr(module, "load_starter", lambda: pack)
     patch.setattr(stream.scenes, "render", toy_scene)
     patch.setattr(stream.scenes, "drive", lambda seed, n, fps, roadwork: [toy_scene(seed + i) for i in range(n)])
@@ -83,16 +141,12 @@ def world(tmp_path_factory):
     for date in DAYS:
         day = Day(settings, date)
         day.__dict__["models"] = toy_models()
+        set_up(day, pack)
         mined = tasks.mine(day)
         drift = tasks.watch_drift(day, mined)
         tasks.synthesize(day, tasks.plan_synthesis(day, mined))
-        tasks.train_challenger(day)
-        tasks.calibrate_challenger(day)
-        contest = tasks.hold_contest(day)
-        serving = tasks.promote_or_refuse(day, contest)
-        faced = tasks.face_challenge(day, contest.champion, contest.challenger)
-        memory = tasks.measure_memory(day, contest, serving)
-        days.append((day, mined, drift, contest, faced, memory))
+        comparison, faced, forgotten = learn(day, pack)
+        days.append((day, mined, drift, comparison, faced, forgotten))
     yield days
     patch.undo()
 
@@ -109,36 +163,37 @@ def test_challenge__is_the_same_set_every_day_and_looks_are_counted(world):
 
 
 def test_challenge__asking_again_shows_nothing_new(world):
-    day, _, _, contest, faced, _ = world[-1]
-    assert tasks.face_challenge(day, contest.champion, contest.challenger) == faced
+    day, _, _, comparison, faced, _ = world[-1]
+    assert face(day, comparison) == faced
 
 
 def test_challenge__a_warning_comes_when_it_was_looked_at_too_often(world):
-    day, _, _, contest, faced, _ = world[-1]
+    day, _, _, comparison, faced, _ = world[-1]
     strict = day.settings.challenge.model_copy(update={"tolerance": faced.error_now - 0.001})
-    careful = Day(day.settings.model_copy(update={"challenge": strict}), day.date)
-    careful.__dict__["models"] = day.models
-    warned = tasks.face_challenge(careful, contest.champion, contest.challenger)
+    warned = face(day, comparison, day.settings.model_copy(update={"challenge": strict}))
     assert "collect a new set" in warned.warning
 
 
 def test_training__a_leak_into_the_challenge_set_stops_it(world):
     day, *_ = world[-1]
-    chosen, _ = tasks.challenge_set(day)
-    leaked = tables.learning_table(day)
-    groups = (next(iter(chosen.groups)), *leaked.groups[1:])
-    splits = (Split.TRAIN, *leaked.splits[1:])
+    chosen, table = tasks.challenge_set(day)
+    observer, dataset = tasks.observer_of(day), dataset_of(day)
+    rows = Dataset.of_table(table, "challenge set", observer.detectors)
+    groups = (next(iter(chosen.groups)), *dataset.table.groups[1:])
+    splits = (Split.TRAIN, *dataset.table.splits[1:])
+    leaked = replace(dataset, table=replace(dataset.table, groups=groups, splits=splits))
+    taught = challenge.taught_groups(day.workspace.data, observer)
     with pytest.raises(LeakError, match="challenge set"):
-        challenge.remember_taught(day, replace(leaked, groups=groups, splits=splits))
+        challenge.check_challenge(leaked, chosen, rows, taught)
+    challenge.check_challenge(dataset, chosen, rows, taught)
 
 
 def test_training__every_group_that_taught_is_remembered(world):
     day, *_ = world[-1]
-    table = tables.learning_table(day)
+    table = dataset_of(day).table
     taught = TrainedGroups(day.workspace.data / "challenge" / "taught.txt")
     mask = ~table.in_split(Split.TEST)
     assert all(group in taught for group, teaches in zip(table.groups, mask, strict=True) if teaches)
-    assert training.challenger_folder(day).exists()
 
 
 def test_memory__is_measured_on_base_photos_against_the_best_version(world):
@@ -188,7 +243,7 @@ def test_label_errors__a_flipped_label_is_doubted_and_shown_with_both_labels(wor
     name = table.ids[flipped].rpartition("/")[2]
     at = [row.name for row in mined.rows].index(name)
     given = tuple(int(wrong[flipped]) if i == at else label for i, label in enumerate(mined.labels))
-    found = tasks.likely_label_errors(replace(mined, labels=given), doubted)
+    found = likely_label_errors(mined.rows, given, doubted)
     [one] = [one for one in found if one.row.name == name]
     assert (one.given, one.suggested) == (wrong[flipped], table.labels[flipped])
     assert [other.quality for other in found] == sorted(other.quality for other in found)
@@ -352,7 +407,12 @@ def test_annotate_command__looks_once_and_keeps_what_it_saw(world, monkeypatch, 
 
 def test_mined_rows__the_champions_mistakes_weigh_more(world):
     day, mined, *_ = world[0]
-    table = tables.FeatureTable.load(day.folder / "mined.npz")
+    table = FeatureTable.load(day.folder / "mined.npz")
     hard = np.array([weight > 1 for weight in table.weights])
     assert hard.sum() == sum(bool(wrong) for wrong in mined.wrong)
-    assert champion.ensure_champion(day).name
+    dataset = dataset_of(day)
+    logged = dataset.select(np.array([row.source == "query log" for row in dataset.rows]))
+    image = {query.name: query.sha256 for query in day.log.rows()}  # the toy world sends some images twice
+    filed = dict(zip([image[name.rpartition("/")[2]] for name in table.ids], table.labels, strict=True))
+    assert dict(zip([row.image for row in logged.rows], logged.table.labels, strict=True)) == filed
+    assert {row.labelled_by for row in logged.rows} == {"renderer"}

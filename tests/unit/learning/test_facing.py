@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streetvision_core.data.challenge_set import ChallengeImage, ChallengeSet
-from streetvision_core.loop.tasks import facing
+from streetvision_core.learning import facing
 from streetvision_core.scoring.adaptive import answer_bits, deviation, shown_bits
 
 MODES = ("night", "fog", "rain", "glare")
