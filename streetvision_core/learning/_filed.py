@@ -1,7 +1,8 @@
-"""Labels as the nights' files hold them, for the dataset; the label store takes their place."""
+"""Labels that nights before the label store have filed; the store holds all that came after them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,11 @@ class FiledLabel:
     source: Source
 
 
-def filed_labels(days: Path, queries: Sequence[QueryRow], upto_day: str = "9999") -> dict[str, FiledLabel]:
-    """The labels that mining has filed, by the image's sha256; of two about one image the newest night's."""
+def filed_labels(days: Path, queries: Sequence[QueryRow]) -> dict[str, FiledLabel]:
+    """The labels that mining filed then, by the image's sha256; of two about one image the newest night's."""
     by_name, found = {query.name: query for query in queries}, {}
     for path in sorted(days.glob("????-??-??/mined.npz")):
-        if path.parent.name > upto_day:
+        if _is_after_the_store(path.parent):
             continue
         table = FeatureTable.load(path)
         for name, label in zip(table.ids, table.labels.tolist(), strict=True):
@@ -31,3 +32,10 @@ def filed_labels(days: Path, queries: Sequence[QueryRow], upto_day: str = "9999"
             if query is not None:
                 found[query.sha256] = FiledLabel(label, "machine" if query.truth is None else "renderer")
     return found
+
+
+def _is_after_the_store(night: Path) -> bool:
+    """Whether the night put its labels into the store: since then `weak.json` names images."""
+    path = night / "weak.json"
+    frames = json.loads(path.read_text())["frames"] if path.exists() else []
+    return any("image" in frame for frame in frames)

@@ -30,6 +30,7 @@ _WITH_DEMO: Final[dict[str, type]] = {**_COMMON, "DEMO": bool}
 _WITH_SAVE: Final[dict[str, type]] = {**_COMMON, "SAVE": bool}
 _WITH_FRAMES: Final[dict[str, type]] = {**_WITH_SAVE, "FRAMES": int}
 _STARTER: Final = "{data}/starter/starter.npz"
+_LABELS: Final = "{data}/labels.sqlite"
 _DATASET: Final = "{day_folder}/dataset.parquet"
 
 
@@ -46,7 +47,7 @@ def daily_pipeline(notebooks: Path) -> Pipeline:
             "Build the dataset",
             _WITH_SAVE,
             ("synthesize",),
-            (_STARTER,),
+            (_STARTER, _LABELS),
             (_DATASET,),
             retries=1,
         ),
