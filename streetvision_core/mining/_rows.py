@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from streetvision_core.checked import checked_verdict, moment
 from streetvision_core.errors import QueryLogError
 from streetvision_core.types import ERAS, FAILURE_MODES, Era, FailureMode, Verdict
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 COLUMNS = "received_at, day, sha256, era, group_name, origin, truth, modes, p_roadwork, model_version, verdict"
 
 
@@ -113,19 +116,28 @@ def to_record(query: NewQuery, sha256: str) -> tuple[Any, ...]:
 
 
 def from_record(record: Sequence[Any]) -> QueryRow:
-    """The inverse of `to_record`, for a record that starts with the row's id."""
+    """The inverse of `to_record`, for a record that starts with the row's id.
+
+    Raises:
+        ValueError: a damaged value; so do TypeError, KeyError, AttributeError and RecursionError.
+    """
     number, received_at, _day, sha256, era, group, origin, truth, modes, p, _version, verdict = record
     # The JSON form rounds the probability, and 0.4999999 would come back as the forbidden 0.5; the column is exact.
-    restored = Verdict.from_dict({**json.loads(verdict), "p_roadwork": p})
+    restored = checked_verdict(Verdict.from_dict({**json.loads(verdict), "p_roadwork": p}))
+    known = tuple(json.loads(modes))
+    if era not in ERAS or truth not in (None, 0, 1) or set(known) - set(FAILURE_MODES) or not _DIGEST.fullmatch(sha256):
+        raise ValueError("an era, truth, failure mode or digest that is none")
+    for text in (group, origin):
+        text.encode()  # what was no UTF-8 in the file is none here
     return QueryRow(
         id=number,
         sha256=sha256,
-        received_at=datetime.fromisoformat(received_at),
+        received_at=moment(received_at),
         era=cast("Era", era),
         group=group,
         origin=origin,
         truth=truth,
-        modes=tuple(json.loads(modes)),
+        modes=known,
         verdict=restored,
     )
 

@@ -16,15 +16,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import structlog
+
 from streetvision_core.errors import QueryLogError, StorageError, StreetVisionError
 from streetvision_core.mining._images import ImageStore
 from streetvision_core.mining._rows import COLUMNS, NewQuery, QueryRow, from_record, to_record
 from streetvision_core.mining._schema import migrate
+from streetvision_core.mining._set_aside import move_aside
 from streetvision_core.types import Era, FailureMode, Verdict
 
-__all__ = ["Counts", "Health", "NewQuery", "QueryLog", "QueryRow"]
+__all__ = ["Counts", "Health", "NewQuery", "QueryLog", "QueryRow", "open_or_set_aside", "set_aside"]
 
 _BUSY_SECONDS = 15.0
+_log = structlog.get_logger(__name__)
 _INSERT = f"INSERT INTO queries ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(',')))})"
 _SELECT = f"SELECT id, {COLUMNS} FROM queries"
 
@@ -43,13 +47,23 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What `QueryLog.check` found; `ok` is True when the database is sound and every row has its sound image."""
+    """What `QueryLog.check` found.
+
+    Attributes:
+        ok: the database is sound, every row can be read and has its sound image.
+        database: what SQLite says of its structure.
+        missing: digests of images that are not there.
+        damaged: digests of images whose bytes are others.
+        orphans: digests of images that no row names.
+        bad_rows: numbers of rows that cannot be read; they are left out everywhere.
+    """
 
     ok: bool
     database: str
     missing: tuple[str, ...]
     damaged: tuple[str, ...]
     orphans: tuple[str, ...]
+    bad_rows: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready form."""
@@ -76,11 +90,15 @@ class QueryLog:
         with self._named("open"):
             root.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, busy_seconds, isolation_level=None, check_same_thread=False)
+            # what is no UTF-8 spoils its row alone, not the whole answer
+            self._db.text_factory = lambda data: data.decode(errors="surrogateescape")
             try:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 # NORMAL: a killed process loses nothing, a power cut at most the newest transactions, never the log.
                 self._db.execute("PRAGMA synchronous = NORMAL")
                 migrate(self._db)
+                _check_columns(self._db, self.path)
+                self._inode = self.path.stat().st_ino
             except BaseException:
                 self._db.close()
                 raise
@@ -124,9 +142,16 @@ class QueryLog:
         return digests
 
     def rows(self, day: date | str | None = None) -> list[QueryRow]:
-        """The queries of a UTC day (None: all days), in the order they were logged."""
+        """The queries of a UTC day (None: all days), in the order they were logged; what cannot be read is left out."""
         where, values = ("", ()) if day is None else (" WHERE day = ?", (str(day),))
-        return [from_record(r) for r in self._query(f"{_SELECT}{where} ORDER BY id", values)]
+        return self._read(where, values)[0]
+
+    def is_current(self) -> bool:
+        """Whether the file that was opened is still the one at its path; it may have been moved or deleted."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     def image(self, sha256: str) -> bytes:
         """The bytes of a logged image.
@@ -168,14 +193,15 @@ class QueryLog:
         return int(gone)
 
     def check(self) -> Health:
-        """Checks the database's structure and every image's digest."""
+        """Checks the database's structure, reads every row and checks every image's digest."""
         answers = [str(row[0]) for row in self._query("PRAGMA integrity_check")]
-        used = [str(row[0]) for row in self._query("SELECT DISTINCT sha256 FROM queries ORDER BY sha256")]
+        rows, bad = self._read("", ())
+        used = sorted({row.sha256 for row in rows})
         missing = tuple(s for s in used if not self.images.path(s).is_file())
         damaged = tuple(s for s in used if s not in missing and not self.images.is_sound(s))
         orphans = tuple(s for s in self.images if s not in set(used))
-        sound = answers == ["ok"] and not missing and not damaged
-        return Health(sound, "; ".join(answers), missing, damaged, orphans)
+        sound = answers == ["ok"] and not missing and not damaged and not bad
+        return Health(sound, "; ".join(answers), missing, damaged, orphans, bad)
 
     def close(self) -> None:
         """Closes the database; the log cannot be used afterwards."""
@@ -190,6 +216,20 @@ class QueryLog:
 
     def _by(self, column: str) -> dict[str, int]:
         return dict(self._query(f"SELECT {column}, count(*) FROM queries GROUP BY {column} ORDER BY {column}"))
+
+    def _read(self, where: str, values: Sequence[Any]) -> tuple[list[QueryRow], tuple[int, ...]]:
+        """The rows that can be read, and the numbers of those that cannot."""
+        rows: list[QueryRow] = []
+        bad: list[int] = []
+        for record in self._query(f"{_SELECT}{where} ORDER BY id", values):
+            try:
+                rows.append(from_record(record))
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                bad.append(record[0])
+                why = f"{type(error).__name__}: {error}"
+        if bad:
+            _log.warning("rows of the query log left out", rows=len(bad), first=bad[:5], last_error=why)
+        return rows, tuple(bad)
 
     def _query(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, self._named("read"):
@@ -225,6 +265,62 @@ class QueryLog:
             ) from error
 
 
+def open_or_set_aside(root: Path, busy_seconds: float = _BUSY_SECONDS) -> QueryLog:
+    """The query log under a folder; one that is damaged is set aside by name, with its rows, and a new one begun.
+
+    Raises:
+        StorageError: the folder cannot be written.
+        QueryLogError: the database is locked, or of a newer version.
+    """
+    try:
+        return QueryLog(root, busy_seconds)
+    except QueryLogError as error:
+        if not error.data.get("damaged"):
+            raise
+    with move_aside(root / "queries.sqlite") as move:
+        try:
+            return QueryLog(root, busy_seconds)  # another process was here before
+        except QueryLogError as error:
+            if not error.data.get("damaged"):
+                raise
+            _log.error("query log damaged and set aside", to=str(move()), error=str(error))
+    return QueryLog(root, busy_seconds)
+
+
+def set_aside(log: QueryLog) -> QueryLog:
+    """Closes a log that turned out to be damaged, sets its file aside and opens a new one.
+
+    Raises:
+        StorageError: the folder cannot be written.
+        QueryLogError: the new database is locked.
+    """
+    log.close()
+    with move_aside(log.path) as move:
+        if log.is_current():
+            _log.error("query log damaged and set aside", to=str(move()))
+    return open_or_set_aside(log.root)
+
+
+def _check_columns(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuses a database that calls itself a query log and has other columns."""
+    try:
+        connection.execute(f"{_SELECT} LIMIT 0")
+    except sqlite3.OperationalError as error:
+        if "no such" not in str(error):
+            raise
+        raise _damaged(path, f"{error} in {path.name}", "SQLITE_SCHEMA") from error
+
+
+def _damaged(path: Path, got: str, code: str) -> QueryLogError:
+    return QueryLogError(
+        got=got,
+        allowed="a sound query log",
+        action=f"run: streetvision log check; then restore {path} from a backup or move it away",
+        code=code,
+        damaged=True,
+    )
+
+
 def _translate(error: sqlite3.Error, doing: str, path: Path) -> StreetVisionError:
     code = getattr(error, "sqlite_errorname", None) or type(error).__name__
     if code == "SQLITE_FULL" or code.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")):
@@ -234,8 +330,9 @@ def _translate(error: sqlite3.Error, doing: str, path: Path) -> StreetVisionErro
             action=f"free space or mend the rights of {path.parent}, then log again; what was logged is untouched",
             code=code,
         )
+    got = f"{error} ({code}) on {doing} of {path.name}"
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return _damaged(path, got, code)
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        allowed, action = "one writer at a time", "end the other writer, or log again"
-    else:
-        allowed, action = "a sound query log", f"run QueryLog.check(); restore {path} from a backup or move it away"
-    return QueryLogError(got=f"{error} ({code}) on {doing} of {path.name}", allowed=allowed, action=action, code=code)
+        return QueryLogError(got, "one writer at a time", "end the other writer, or log again", code=code)
+    return QueryLogError(got, "values that SQLite can keep", "run: streetvision log check", code=code)

@@ -13,7 +13,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -70,15 +70,17 @@ class Registry(VersionStore):
 
     def first_with(self, backbone: str, preprocessing: str) -> ModelVersion | None:
         """The first version that served with this backbone and preprocessing and is still whole; None if none did."""
-        served = dict.fromkeys(e.version for e in self.history() if e.action in CHANGES)
-        for name in served:
+        return next(self.served_with(backbone, preprocessing), None)
+
+    def served_with(self, backbone: str, preprocessing: str) -> Iterator[ModelVersion]:
+        """The versions that served with this backbone and preprocessing and are still whole, the first one first."""
+        for name in dict.fromkeys(e.version for e in self.history() if e.action in CHANGES):
             try:
                 version = self.get(name)
             except (ManifestError, RegistryError):
                 continue
             if version.made_with == (backbone, preprocessing):
-                return version
-        return None
+                yield version
 
     def install_first(self, version: ModelVersion | str, by: str) -> Event:
         """Makes a version champion where there is none to compare it with.

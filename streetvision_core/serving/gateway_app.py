@@ -26,7 +26,7 @@ from streetvision_core.serving.cache import VerdictCache, open_cache
 from streetvision_core.serving.fleet import Fleet
 from streetvision_core.serving.gateway import Gateway
 from streetvision_core.serving.keys import KeyFile
-from streetvision_core.serving.log import LogWriter
+from streetvision_core.serving.log import LogWriter, Opener
 from streetvision_core.serving.metrics import CONTENT_TYPE, Metrics
 from streetvision_core.serving.page import page_response
 from streetvision_core.serving.protocols._answers import error_response, json_response
@@ -120,7 +120,7 @@ def create_gateway_app(
     backend: Backend,
     settings: Settings,
     metrics: Metrics,
-    log: QueryLog | None = None,
+    log: QueryLog | Opener | None = None,
     cache: VerdictCache | None = None,
     sides: Sequence[Side] = (),
     mounts: Sequence[Mount] = MOUNTS,
@@ -132,7 +132,7 @@ def create_gateway_app(
         backend: where answers come from.
         settings: limits.
         metrics: counts everything.
-        log: where answers are written; closed when the application stops. None keeps no log.
+        log: where answers are written, or how that is opened; closed when the application stops. None keeps no log.
         cache: answers from before; the one that the settings name if None.
         sides: started in this order with the application, stopped in the other.
         mounts: the protocols.

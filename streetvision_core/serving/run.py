@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -22,7 +22,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from streetvision_core.errors import NotReadyError, ServingError, StreetVisionError
-from streetvision_core.mining.querylog import QueryLog
+from streetvision_core.mining.querylog import open_or_set_aside
 from streetvision_core.registry.versions import ModelVersion, open_registry
 from streetvision_core.serving._bounded import bounded
 from streetvision_core.serving._line import UNIX, address_parts
@@ -109,7 +109,7 @@ def gateway_app(
     """
     metrics = Metrics()
     fleet_metrics = FleetMetrics(metrics.registry, settings.gate.max_age_days)
-    queries = QueryLog(settings.paths.resolve("data") / "queries") if log else None
+    queries = partial(open_or_set_aside, settings.paths.resolve("data") / "queries") if log else None
     with tempfile.TemporaryDirectory(prefix="streetvision-") as folder:
         specs = read_specs(models_file) if models_file else tuple(models)
         own = not specs

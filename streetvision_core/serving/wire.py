@@ -15,8 +15,8 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from streetvision_core import errors
+from streetvision_core.checked import MAX_BINS, checked_verdict, count, flag, moment, seconds, share, text
 from streetvision_core.errors import EngineError, MissingExtraError, StreetVisionError
-from streetvision_core.serving._checked import MAX_BINS, checked_verdict, count, flag, moment, seconds, share, text
 from streetvision_core.serving.backend import Answer, Image
 from streetvision_core.types import ERAS, STAGES, Stage, Verdict
 

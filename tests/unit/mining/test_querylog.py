@@ -1,4 +1,5 @@
 import hashlib
+import json
 import multiprocessing as mp
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 from streetvision_core.errors import QueryLogError, StorageError
 from streetvision_core.mining import _schema
-from streetvision_core.mining.querylog import NewQuery, QueryLog
+from streetvision_core.mining.querylog import NewQuery, QueryLog, open_or_set_aside
 from streetvision_core.types import Box, Evidence, Verdict
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -290,3 +291,66 @@ def test_append__survives_kill(tmp_path: Path) -> None:
         assert n % 3 == 0, "a batch is all or nothing"
         assert log.check().ok
         log.append_many([make_query()])
+
+
+BAD_VALUES = {
+    "verdict": ["", "{", "null", "[]", "{}", "[" * 100_000],
+    "received_at": ["", "yesterday", "2026-03-01T12:00:00"],
+    "sha256": ["", "../../etc/passwd", "A" * 64],
+    "era": ["", "jurassic"],
+    "modes": ["", "null", '["unheard of"]', "7"],
+    "p_roadwork": [0.5, -1.0, "x"],
+}
+
+
+@pytest.mark.parametrize(("column", "bad"), [(c, v) for c, values in BAD_VALUES.items() for v in values])
+def test_rows__one_bad_row_is_left_out_and_check_names_it(tmp_path: Path, column: str, bad: object) -> None:
+    with QueryLog(tmp_path) as log:
+        log.append_many([make_query(bytes([i])) for i in range(3)])
+        assert log.check().ok
+        log._db.execute(f"UPDATE queries SET {column} = ? WHERE id = 2", (bad,))
+        assert [row.id for row in log.rows()] == [1, 3]
+        health = log.check()
+        assert (health.ok, health.bad_rows) == (False, (2,))
+        assert health.to_dict()["bad_rows"] == (2,)
+
+
+@pytest.mark.parametrize("path", ["boxes", "scores", "stage", "seconds", "text"])
+def test_rows__evidence_without_a_part_is_a_bad_row(tmp_path: Path, path: str) -> None:
+    with QueryLog(tmp_path) as log:
+        log.append_many([make_query(bytes([i])) for i in range(2)])
+        verdict = make_verdict().to_dict()
+        del verdict["evidence"][1][path]
+        log._db.execute("UPDATE queries SET verdict = ? WHERE id = 1", (json.dumps(verdict),))
+        assert [row.id for row in log.rows()] == [2]
+
+
+def test_rows__text_that_is_no_utf_8_spoils_its_row_alone(tmp_path: Path) -> None:
+    with QueryLog(tmp_path) as log:
+        log.append_many([make_query(bytes([i])) for i in range(2)])
+        log._db.execute("UPDATE queries SET group_name = CAST(x'ff80' AS TEXT) WHERE id = 1")
+        assert [row.id for row in log.rows()] == [2]
+
+
+def test_open_or_set_aside__several_processes_set_one_damaged_log_aside_once(tmp_path: Path) -> None:
+    (tmp_path / "queries.sqlite").write_bytes(b"no database " * 1000)
+    with mp.get_context("spawn").Pool(3) as pool:
+        pool.map(_open_and_append, [(tmp_path, i) for i in range(6)])
+    assert len(list(tmp_path.glob("queries.damaged-*.sqlite"))) == 1
+    with QueryLog(tmp_path) as log:
+        assert len(log.rows()) == 6
+        assert log.check().ok
+
+
+def _open_and_append(task: tuple[Path, int]) -> None:
+    root, number = task
+    with open_or_set_aside(root) as log:
+        log.append_many([make_query(bytes([number]))])
+
+
+def test_open_or_set_aside__a_newer_schema_stays_where_it_is(tmp_path: Path) -> None:
+    with QueryLog(tmp_path) as log:
+        log._db.execute("UPDATE schema_version SET version = 99")
+    with pytest.raises(QueryLogError, match="schema version 99"):
+        open_or_set_aside(tmp_path)
+    assert not list(tmp_path.glob("*damaged*"))

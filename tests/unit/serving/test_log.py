@@ -109,3 +109,37 @@ def test_log_writer__without_a_log_does_nothing():
     writer.start()
     assert not writer.offer(query(0))
     assert writer.stop(1)
+
+
+def test_log_writer__one_answer_the_database_cannot_take_does_not_take_its_batch(tmp_path):
+    metrics, log = Metrics(), SlowLog(tmp_path)
+    writer = LogWriter(log, ServingSettings(), metrics)
+    writer.start()
+    writer.offer(query(0))
+    log.entered.wait(10)  # what follows is one batch
+    for i in range(1, 11):
+        odd = query(i)
+        if i == 4:
+            object.__setattr__(odd, "group", "lone \udc80 surrogate")
+        if i == 7:
+            object.__setattr__(odd, "truth", 2**70)
+        writer.offer(odd)
+    log.gate.set()
+    assert writer.stop(10)
+    with QueryLog(tmp_path) as written:
+        assert [r.group for r in written.rows()] == [f"g{i}" for i in range(11) if i not in (4, 7)]
+    assert value(metrics, "sv_log_written_total") == 9
+    assert value(metrics, "sv_log_dropped_total", reason="storage") == 2
+
+
+def test_log_writer__what_waits_for_a_log_that_never_opens_is_counted(tmp_path):
+    def refuse():
+        raise StorageError("no disk", "a disk", "mount it")
+
+    metrics = Metrics()
+    writer = LogWriter(refuse, ServingSettings(), metrics)
+    writer.start()
+    assert all(writer.offer(query(i)) for i in range(5))
+    assert writer.stop(10)
+    assert value(metrics, "sv_log_dropped_total", reason="not-open") == 5
+    assert value(metrics, "sv_log_up") == 0
