@@ -92,17 +92,14 @@ def load_cascade(registry: Registry, settings: Settings, models: ModelSet, polic
 def first_of_make(registry: Registry, settings: Settings) -> Version | None:
     """The first version that served with the profile's backbone and preprocessing, for the gate's second guard.
 
-    None where there is none, or where its files cannot be read any more: the guard is then left out, and the log says
-    so.
+    One that cannot be read any more gives its place to the next, and the log says so; None where there is none.
     """
-    found = registry.first_with(settings.models.backbone, settings.models.preprocessing)
-    if found is None:
-        return None
-    try:
-        return load_version(found, settings)
-    except StreetVisionError as error:
-        _log.warning("no second guard: the first version cannot be loaded", version=found.name, error=str(error))
-        return None
+    for found in registry.served_with(settings.models.backbone, settings.models.preprocessing):
+        try:
+            return load_version(found, settings)
+        except StreetVisionError as error:
+            _log.warning("version cannot be the first of the second guard", version=found.name, error=str(error))
+    return None
 
 
 def load_version(version: ModelVersion, settings: Settings) -> Version:
