@@ -224,6 +224,14 @@ class AccessError(ServingError):
     """A request without a valid API key."""
 
 
+class HostError(ServingError):
+    """A request under a name that is not ours."""
+
+
+class CrossSiteError(ServingError):
+    """A request that a foreign web page lets a browser send."""
+
+
 class RateLimitError(OverloadedError):
     """A key has sent more than its share; `data["retry_after_seconds"]` says when to come again."""
 

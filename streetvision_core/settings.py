@@ -229,6 +229,8 @@ class ServingSettings(_Section):
     cache_seconds: float = Field(3600.0, gt=0)
     cache_url: str | None = Field(None, description="redis://host:port/db, shared by gateways; None: in the process")
     keys: Literal["auto", "required", "off"] = Field("auto", description="auto: needed on addresses others can reach")
+    hosts: tuple[str, ...] = Field((), description="names the server is asked under, beside addresses and its own name")
+    behind_proxy: bool = Field(False, description="all requests come through a proxy, which says from where")
     key_requests_per_second: float = Field(20.0, gt=0, description="of each API key that has no rate of its own")
     key_burst: int = Field(40, ge=1, description="requests of one key at once")
     log_queue_images: int = Field(512, ge=1, description="answers waiting to be logged; more are dropped and counted")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from streetvision_core.errors import AccessError, RateLimitError, ServingError, StreetVisionError
 from streetvision_core.serving.keys import ApiKey, KeyFile, open_keys
 from streetvision_core.serving.metrics import Metrics
+from streetvision_core.serving.origin import is_loopback, origin_of
 from streetvision_core.serving.protocols._answers import error_response
 from streetvision_core.settings import Settings
 
 KEY_HEADER: Final = "x-api-key"
 _BEARER: Final = "bearer "
-_FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
 _log = structlog.get_logger(__name__)
 
 
@@ -60,25 +60,39 @@ class Buckets:
         self._state[key.id] = (tokens - 1, now)
 
 
+@dataclass(frozen=True, slots=True)
+class KeyRule:
+    """Who needs a key.
+
+    Attributes:
+        file: the keys.
+        everyone: callers on this machine too.
+    """
+
+    file: KeyFile
+    everyone: bool = True
+
+
 class Access:
     """ASGI middleware in front of all protocols; a refused request's body is never read.
 
     Args:
         app: what lies behind.
-        keys: the keys.
+        keys: the keys, and who needs one.
         settings: the rates.
         metrics: counts refusals, and requests by key.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyFile, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, keys: KeyRule, settings: Settings, metrics: Metrics) -> None:
         self._app = app
-        self._keys = keys
+        self._keys = keys.file
+        self._everyone = keys.everyone
         self._buckets = Buckets(settings.serving.key_requests_per_second, settings.serving.key_burst)
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on, or answers 401 or 429."""
-        if scope["type"] == "http" and _guarded(scope):
+        if scope["type"] == "http" and self._guards(scope):
             try:
                 self._check(Headers(scope=scope))
             except StreetVisionError as error:
@@ -86,6 +100,12 @@ class Access:
                 await error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _guards(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        if path.startswith("/metrics"):  # a Prometheus beside us needs no key; one behind a proxy does
+            return not origin_of(scope).here
+        return path.startswith("/v1/") and (self._everyone or not origin_of(scope).here)
 
     def _check(self, headers: Mapping[str, str]) -> None:
         shown = headers.get(KEY_HEADER, "")
@@ -103,55 +123,29 @@ class Access:
         self._metrics.key_requests.labels(key.name).inc()
 
 
-def keys_for(settings: Settings, host: str) -> KeyFile | None:
-    """The keys that callers of an address need; None where none is needed.
+def keys_for(settings: Settings, host: str) -> KeyRule | None:
+    """Who needs a key at an address; None where nobody does.
 
     A miner is not refused for want of a key: its validators sign, and without one nobody else is answered.
 
     Raises:
-        ServingError: keys are needed and there is none.
+        ServingError: everyone needs one and there is none.
     """
     wanted = settings.serving.keys
+    private = is_loopback(host) and not settings.serving.behind_proxy
     if settings.sn72.hides_http:
         return None
-    private = is_loopback(host) or settings.sn72.hides_http
-    if wanted == "off" or (wanted == "auto" and private):
+    if wanted == "off":
         if not private:
             _log.warning("anyone who reaches this address is answered", host=host)
         return None
     keys = open_keys(settings)
-    if settings.sn72.hotkey is None and all(key.revoked for key in keys.list()):
+    everyone = wanted == "required" or not private
+    if everyone and settings.sn72.hotkey is None and all(key.revoked for key in keys.list()):
         raise ServingError(
             got=f"no API key for callers of {host}",
             allowed="at least one key, or an address of this machine only",
             action="run: streetvision keys add NAME   (or, in a closed network, set SV_SERVING__KEYS=off)",
             host=host,
         )
-    return keys
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine only.
-
-    Example:
-        >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.org")]
-        [True, True, True, False, False]
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def comes_from_here(scope: Scope) -> bool:
-    """Whether a request comes from this machine, and not from elsewhere through a proxy on it."""
-    client = scope.get("client")
-    forwarded = any(name in Headers(scope=scope) for name in _FORWARDED)
-    return not forwarded and client is not None and is_loopback(client[0])
-
-
-def _guarded(scope: Scope) -> bool:
-    path: str = scope["path"]
-    if path.startswith("/metrics"):  # a Prometheus beside us needs no key; one behind a proxy does
-        return not comes_from_here(scope)
-    return path.startswith("/v1/")
+    return KeyRule(keys, everyone)

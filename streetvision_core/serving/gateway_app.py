@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 from starlette.applications import Starlette
@@ -16,24 +16,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from streetvision_core.errors import StreetVisionError
+from streetvision_core.errors import EngineError, StreetVisionError
 from streetvision_core.mining.querylog import QueryLog
+from streetvision_core.serving import _request_id
 from streetvision_core.serving._loop_drift import DRIFT_FILE, show_drift
-from streetvision_core.serving.access import Access
+from streetvision_core.serving.access import Access, KeyRule
 from streetvision_core.serving.admission import Places
 from streetvision_core.serving.backend import Backend
 from streetvision_core.serving.cache import VerdictCache, open_cache
 from streetvision_core.serving.fleet import Fleet
 from streetvision_core.serving.gateway import Gateway
-from streetvision_core.serving.keys import KeyFile
 from streetvision_core.serving.log import LogWriter, Opener
 from streetvision_core.serving.metrics import CONTENT_TYPE, Metrics
 from streetvision_core.serving.page import page_response
-from streetvision_core.serving.protocols._answers import error_response, json_response
+from streetvision_core.serving.protocols._answers import error_response, json_response, tagged
 from streetvision_core.serving.protocols.http import HttpProtocol
 from streetvision_core.serving.protocols.openapi import describe
 from streetvision_core.serving.protocols.sn72.protocol import Sn72Protocol
-from streetvision_core.serving.protocols.sn72.public import OnlyValidators
+from streetvision_core.serving.protocols.sn72.public import OPEN, OnlyValidators
+from streetvision_core.serving.wall import Wall
 from streetvision_core.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -101,16 +102,17 @@ def mount_model_metrics(fleet: Fleet) -> Mount:
     """The model servers' own metrics, which may lie behind a socket file, in the order in which they are named."""
 
     async def show(request: Request) -> Response:
-        number = request.path_params["number"]
-        if number >= len(fleet.servers):
+        text = request.path_params["number"]
+        known = {str(number): server for number, server in enumerate(fleet.servers)}
+        if text not in known:
             raise HTTPException(404)
         try:
-            text = await fleet.servers[number].metrics()
+            text = await known[text].metrics()
         except StreetVisionError as error:
             return error_response(error)
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
-    return lambda gateway, settings, metrics: Mounted([Route("/metrics/models/{number:int}", show)])
+    return lambda gateway, settings, metrics: Mounted([Route("/metrics/models/{number}", show)])
 
 
 MOUNTS: Final[tuple[Mount, ...]] = (mount_http, mount_sn72)
@@ -124,7 +126,7 @@ def create_gateway_app(
     cache: VerdictCache | None = None,
     sides: Sequence[Side] = (),
     mounts: Sequence[Mount] = MOUNTS,
-    keys: KeyFile | None = None,
+    keys: KeyRule | None = None,
 ) -> Starlette:
     """A gateway.
 
@@ -136,7 +138,7 @@ def create_gateway_app(
         cache: answers from before; the one that the settings name if None.
         sides: started in this order with the application, stopped in the other.
         mounts: the protocols.
-        keys: callers need one of them; None asks for none.
+        keys: who needs one; None asks for none.
 
     Returns:
         An ASGI application; its state holds `metrics` and `gateway`.
@@ -163,12 +165,15 @@ def create_gateway_app(
             _log.error("query log not drained in time; the rest is lost and counted")
 
     routes = [*_health(gateway, metrics), *(route for part in mounted for route in part.routes)]
-    guard = [] if keys is None else [Middleware(Access, keys=keys, settings=settings, metrics=metrics)]
+    signed = OPEN if settings.sn72.hotkey is not None else ()
+    guard = [Middleware(Wall, settings=serving, metrics=metrics, signed_paths=signed)]
     if settings.sn72.hides_http:
-        guard.insert(0, Middleware(OnlyValidators))
-    app = Starlette(
-        routes=routes, middleware=guard, lifespan=lifespan, exception_handlers={HTTPException: _plain_error}
-    )
+        guard.append(Middleware(OnlyValidators))
+    if keys is not None:
+        guard.append(Middleware(Access, keys=keys, settings=settings, metrics=metrics))
+    handlers = {HTTPException: _plain_error, Exception: _unexpected}
+    app = Starlette(routes=routes, middleware=guard, lifespan=lifespan, exception_handlers=handlers)
+    app.router.redirect_slashes = False  # a redirect would repeat whatever name was asked for
     app.state.metrics, app.state.gateway, app.state.serving = metrics, gateway, serving
     return app
 
@@ -196,10 +201,16 @@ def _health(gateway: Gateway, metrics: Metrics) -> list[Route]:
 async def _plain_error(_: Request, error: Exception) -> Response:
     """What the router itself refuses, in the same form as everything else."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    body = {
+    body: dict[str, Any] = {
         "error": "NoSuchPathError" if status == 404 else "MethodError",
         "got": f"HTTP {status}",
         "allowed": "the paths and methods of /openapi.json",
         "do": "POST an image to /v1/predict",
     }
-    return json_response(body, status, dict(getattr(error, "headers", None) or {}))
+    return json_response(tagged(body), status, dict(getattr(error, "headers", None) or {}))
+
+
+async def _unexpected(_: Request, error: Exception) -> Response:
+    """Our own fault, in the same form as everything else; the log has the rest."""
+    _log.error("request failed", exc_info=error, request_id=_request_id.current())
+    return error_response(EngineError("an error of the server", "an answer", "look into the server's log"))

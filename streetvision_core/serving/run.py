@@ -26,11 +26,10 @@ from streetvision_core.mining.querylog import open_or_set_aside
 from streetvision_core.registry.versions import ModelVersion, open_registry
 from streetvision_core.serving._bounded import bounded
 from streetvision_core.serving._line import UNIX, address_parts
-from streetvision_core.serving.access import keys_for
+from streetvision_core.serving.access import KeyRule, keys_for
 from streetvision_core.serving.engine import Engine
 from streetvision_core.serving.fleet import Fleet
 from streetvision_core.serving.gateway_app import MOUNTS, Mount, create_gateway_app, mount_model_metrics
-from streetvision_core.serving.keys import KeyFile
 from streetvision_core.serving.metrics import Metrics
 from streetvision_core.serving.model_app import create_model_app
 from streetvision_core.serving.model_metrics import FleetMetrics
@@ -93,7 +92,7 @@ def gateway_app(
     models_file: Path | None = None,
     command: Sequence[str] | None = None,
     log: bool = True,
-    keys: KeyFile | None = None,
+    keys: KeyRule | None = None,
     mounts: Sequence[Mount] = MOUNTS,
 ) -> Iterator[Starlette]:
     """The gateway's application; the model servers it starts live as long as it runs.
@@ -104,7 +103,7 @@ def gateway_app(
         models_file: as for `serve`.
         command: as for `serve`.
         log: whether answers are written into the workspace's query log.
-        keys: callers need one of them; None asks for none.
+        keys: who needs one; None asks for none.
         mounts: the protocols.
     """
     metrics = Metrics()

@@ -17,10 +17,16 @@ def find_chromium():
 class Browser:
     """One tab; `with Browser(profile_folder) as tab:`."""
 
-    def __init__(self, profile, width=1200, height=760):
+    def __init__(self, profile, width=1200, height=760, flags=()):
         command_read, self._write = os.pipe()
         self._read, answer_write = os.pipe()
-        flags = [*FLAGS.split(), f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"]
+        flags = [
+            *FLAGS.split(),
+            *flags,
+            f"--user-data-dir={profile}",
+            f"--window-size={width},{height}",
+            "about:blank",
+        ]
         # Chromium reads commands from descriptor 3 and answers on 4
         shell = f'exec 3<&{command_read} 4>&{answer_write}; exec "$0" "$@"'
         self._process = subprocess.Popen(

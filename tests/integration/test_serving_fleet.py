@@ -273,7 +273,7 @@ def test_hang_up__reaches_the_model_servers_queue(world):
         assert held.entered.wait(10)
         data = picture(1)
         with socket.create_connection(("127.0.0.1", int(gateway.url.rsplit(":", 1)[1]))) as line:
-            head = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}"
+            head = f"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(data)}"
             line.sendall(head.encode() + b"\r\n\r\n" + data)
             wait_for(lambda: model.value("sv_model_queue_depth") == 2)
         wait_for(lambda: model.value("sv_model_queue_depth") == 1)

@@ -116,6 +116,9 @@ def test_page__policy_blocks_what_it_does_not_need(world):
     assert browser.evaluate("window.evil === undefined")
 
 
+SAME_HOST = "proxy_set_header Host $http_host;"
+
+
 def flat(value, width=64, height=48):
     return encode_jpeg(np.full((height, width, 3), value, np.uint8))
 
@@ -227,7 +230,9 @@ def test_page__photo_that_nginx_refuses_for_its_size_is_told_so(world, tmp_path)
     browser, upstream, _, photo, _ = world
     large = tmp_path / "large.jpg"
     large.write_bytes(photo.read_bytes() + bytes(2_000_000))
-    with nginx_proxy.nginx(tmp_path, upstream) as url:  # client_max_body_size is 1 MB where nobody says otherwise
+    with nginx_proxy.nginx(
+        tmp_path, upstream, SAME_HOST
+    ) as url:  # client_max_body_size is 1 MB where nobody says otherwise
         browser.open(f"{url}/")
         browser.choose_file("#file", photo, large)
         browser.wait_for("document.querySelectorAll('#list .state')[1].textContent === 'No answer'")
@@ -243,7 +248,7 @@ def test_page__proxy_whose_server_is_away_is_explained_and_waited_for(world, tmp
     app = lambda: create_app(SceneEngine(scene), load_settings("embedded"))  # noqa: E731
     with in_background(app()) as upstream:
         pass
-    with nginx_proxy.nginx(tmp_path, upstream) as url:
+    with nginx_proxy.nginx(tmp_path, upstream, SAME_HOST) as url:
         with in_background(app(), port=int(upstream.rsplit(":", 1)[1])):
             browser.open(f"{url}/")
             browser.wait_for("document.querySelector('#notice').hidden")

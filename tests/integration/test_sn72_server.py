@@ -185,7 +185,7 @@ def test_full_queue__is_an_honest_503(tmp_path):
 def test_slow_body__is_given_up_in_time(server):
     query = server.asker.query(BRIGHT, 1.0)
     host, port = server.url.removeprefix("http://").split(":")
-    lines = [f"POST {query.path} HTTP/1.1", "Host: x", f"Content-Length: {len(query.body)}"]
+    lines = [f"POST {query.path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(query.body)}"]
     lines += [f"{name}: {value}" for name, value in query.headers.items()]
     with socket.create_connection((host, int(port)), timeout=5) as line:
         line.sendall("\r\n".join([*lines, "", ""]).encode() + query.body[:10])
@@ -196,7 +196,7 @@ def test_slow_body__is_given_up_in_time(server):
 def test_endless_head__is_cut_off(server, separator):
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as line:
-        line.sendall(b"POST /ImageSynapse HTTP/1.1\r\nHost: x\r\ny: ")
+        line.sendall(b"POST /ImageSynapse HTTP/1.1\r\nHost: 127.0.0.1\r\ny: ")
         with pytest.raises(OSError):
             for _ in range(400):
                 line.sendall(b"a" * 50_000 + separator)

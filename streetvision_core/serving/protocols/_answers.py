@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from streetvision_core import errors
 from streetvision_core.errors import StreetVisionError
+from streetvision_core.serving import _request_id
 from streetvision_core.serving.gateway import Outcome
 from streetvision_core.types import is_unsure
 
@@ -23,6 +24,8 @@ STATUS: Final[dict[type[StreetVisionError], int]] = {
     errors.RequestTimeoutError: 408,
     errors.RequestError: 400,
     errors.AccessError: 401,
+    errors.CrossSiteError: 403,
+    errors.HostError: 421,
     errors.OverloadedError: 429,
     errors.NotReadyError: 503,
     errors.DeadlineError: 503,
@@ -53,7 +56,13 @@ def error_response(error: StreetVisionError) -> Response:
         headers["www-authenticate"] = "Bearer"
     if "retry_after_seconds" in error.data:
         headers["retry-after"] = str(error.data["retry_after_seconds"])
-    return json_response(error.to_dict(), status, headers)
+    return json_response(tagged(error.to_dict()), status, headers)
+
+
+def tagged(body: dict[str, Any]) -> dict[str, Any]:
+    """An error's body with the id of the request, by which the server's log knows it."""
+    request_id = _request_id.current()
+    return {**body, "request_id": request_id} if request_id else body
 
 
 def outcome_response(outcomes: list[Outcome], many: bool, evidence: bool) -> Response:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from streetvision_core.errors import EngineError, ImageFormatError, RequestError, StreetVisionError
 from streetvision_core.images.sniff import sniff
+from streetvision_core.serving import _request_id
 from streetvision_core.serving.admission import ByteBudget
 from streetvision_core.serving.gateway import Gateway, Outcome
 from streetvision_core.serving.metrics import Metrics
@@ -72,7 +73,7 @@ class HttpProtocol:
             self._metrics.rejects.labels(type(error).__name__).inc()
             return error_response(error)
         except Exception:
-            _log.exception("request failed")
+            _log.exception("request failed", request_id=_request_id.current())
             self._metrics.rejects.labels("unexpected").inc()
             return error_response(EngineError("an error of the server", "an answer", "look into the server's log"))
 

@@ -15,9 +15,11 @@ from streetvision_core.types import STAGES, Box, Evidence, Verdict
 _ERRORS: Final = {
     400: "No image that can be read, or a request of another form.",
     401: "No valid API key, where one is needed.",
+    403: "Sent by a web page of another site.",
     408: "The body arrived too slowly.",
     413: "Too many bytes, pixels, frames or images; refused before it is read.",
     415: "No picture of a kind we read, or a Content-Type we do not.",
+    421: "Asked under a name that is not the server's.",
     429: "The queue is full, or the key's rate is spent; come again after Retry-After seconds.",
     500: "The model failed on this image.",
     501: "Videos need the extra `video`, which this server lacks.",
@@ -174,7 +176,7 @@ def _schemas() -> dict[str, Any]:
     return {
         "Verdict": _object(verdict, evidence=seen),
         "Results": _object({"results": {"type": "array", "items": {"oneOf": [one, failed]}}}),
-        "Error": _object(error),
+        "Error": _object(error, request_id=text),
         "ClipVerdict": {
             "type": "object",
             "properties": {

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from streetvision_core.errors import ServingError
-from streetvision_core.serving.access import keys_for
+from streetvision_core.serving.access import KeyRule, keys_for
 from streetvision_core.serving.gateway_app import create_gateway_app
 from streetvision_core.serving.keys import KeyFile, open_keys
 from streetvision_core.serving.metrics import Metrics
@@ -25,7 +25,7 @@ def ask(app, *requests):
         found = []
         for method, path, headers, peer in requests:
             transport = httpx.ASGITransport(app, client=(peer, 1))
-            async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                 found.append(
                     await client.request(method, path, headers=headers, content=b"a" if method == "POST" else None)
                 )
@@ -40,7 +40,7 @@ def guarded(tmp_path):
     key = keys.add("alice")
     metrics = Metrics()
     settings = settings_in(tmp_path, key_burst=3, key_requests_per_second=0.5)
-    return create_gateway_app(Backend(), settings, metrics, keys=keys), key, metrics
+    return create_gateway_app(Backend(), settings, metrics, keys=KeyRule(keys)), key, metrics
 
 
 def test_access__two_ways_of_showing_a_key(guarded):
@@ -86,13 +86,14 @@ def test_access__metrics_are_for_this_machine_or_a_key_and_health_for_all(guarde
 
 def test_keys_for__needed_where_others_can_reach_us(tmp_path):
     settings = settings_in(tmp_path)
-    assert keys_for(settings, "127.0.0.1") is None
+    assert not keys_for(settings, "127.0.0.1").everyone  # but whoever comes through a proxy
     for host in ("0.0.0.0", "192.0.2.1", "::"):
         with pytest.raises(ServingError, match="streetvision keys add NAME"):
             keys_for(settings, host)
     miner = settings.model_copy(update={"sn72": settings.sn72.model_copy(update={"hotkey": "5abc"})})
     assert miner.sn72.hides_http == (keys_for(miner, "0.0.0.0") is None)
     open_keys(settings).add("alice")
-    assert keys_for(settings, "0.0.0.0") is not None
+    assert keys_for(settings, "0.0.0.0").everyone
+    assert keys_for(settings_in(tmp_path, behind_proxy=True), "127.0.0.1").everyone
     assert keys_for(settings_in(tmp_path, keys="off"), "0.0.0.0") is None
-    assert keys_for(settings_in(tmp_path, keys="required"), "127.0.0.1") is not None
+    assert keys_for(settings_in(tmp_path, keys="required"), "127.0.0.1").everyone

@@ -7,10 +7,10 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from streetvision_core.serving.access import comes_from_here
+from streetvision_core.serving.origin import origin_of
 from streetvision_core.serving.protocols.sn72.protocol import NAMES
 
-_OPEN: Final = frozenset(f"/{name}" for name in NAMES)
+OPEN: Final = frozenset(f"/{name}" for name in NAMES)
 
 
 class OnlyValidators:
@@ -25,7 +25,7 @@ class OnlyValidators:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http" or scope["path"] in _OPEN or comes_from_here(scope):
+        if scope["type"] != "http" or scope["path"] in OPEN or origin_of(scope).here:
             await self._app(scope, receive, send)
         else:
             await Response(status_code=404)(scope, receive, send)
