@@ -227,7 +227,7 @@ def test_only_validators__other_paths_are_for_this_machine():
         import httpx as client
 
         transport = client.ASGITransport(OnlyValidators(app), client=(host, 5))
-        async with client.AsyncClient(transport=transport, base_url="http://x") as asking:
+        async with client.AsyncClient(transport=transport, base_url="http://127.0.0.1") as asking:
             headers = {"x-forwarded-for": world} if path == "/" else {}
             return (await asking.get(path, headers=headers)).status_code
 
