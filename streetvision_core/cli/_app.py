@@ -10,6 +10,7 @@ import typer
 
 from streetvision_core import __version__
 from streetvision_core.cli import (
+    _calibrate,
     _engine,
     _install,
     _learning,
@@ -43,6 +44,7 @@ for room in (
     _predict,
     _video,
     _learning,
+    _calibrate,
     _engine,
     _review,
     _loop,

@@ -1,4 +1,4 @@
-"""`streetvision train`, `calibrate`, `evaluate`, `select`: one step each, outside the loop."""
+"""`streetvision train`, `evaluate`, `select`: one step each, outside the loop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command(epilog="Example:  streetvision train --json")(train)
-    app.command(epilog="Example:  streetvision calibrate")(calibrate)
     app.command(
         epilog="Examples:  streetvision evaluate   ·   streetvision evaluate --streets ../shared/streets --json"
     )(evaluate)
@@ -56,29 +55,6 @@ def train(day: DayText = "", profile: Profile = "", as_json: Json = False) -> No
         entry = candidate.to_dict()
         table.add_row(entry["name"], f"{entry['select_mcc']:.3f}", f"{entry['select_log_loss']:.3f}")
     stdout.print(table)
-
-
-def calibrate(day: DayText = "", profile: Profile = "", as_json: Json = False) -> None:
-    """Calibrates the night's challenger, which `streetvision train` made, and certifies its exit bands."""
-    from dataclasses import asdict
-
-    from streetvision_core.learning.assemble import challenger_folder
-    from streetvision_core.learning.calibrate import calibrate as fit
-    from streetvision_core.loop.tasks.sections import bands as shown
-    from streetvision_core.models.head import Head
-    from streetvision_core.settings import load_settings
-
-    settings = load_settings(profile or None)
-    folder = challenger_folder(_night(settings, day))
-    head = Head.load(folder, backbone=settings.models.backbone, preprocessing=settings.models.preprocessing)
-    calibration = fit(open_dataset(settings, day), head, settings)
-    calibration.save(folder)
-    bands = shown(settings, calibration)
-    if as_json:
-        emit(asdict(bands))
-        return
-    for band in bands.bands:
-        say((band.stage, "bold"), f": {'certified' if band.certified else 'does not exit'}; {band.reason}")
 
 
 def evaluate(

@@ -49,7 +49,11 @@ class Observer:
     @property
     def make(self) -> str:
         """Short digest of everything a stored row depends on: backbone, preprocessing, detectors and their weights."""
-        names = (self.models.backbone.name, self.models.preprocessor.name, *self.detectors)
+        return self.make_with(self.detectors)
+
+    def make_with(self, detectors: Sequence[str]) -> str:
+        """`make` with other detectors, by `name@version`."""
+        names = (self.models.backbone.name, self.models.preprocessor.name, *detectors)
         return hashlib.sha256("|".join(names).encode()).hexdigest()[:12]
 
     def observe(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from streetvision_core.errors import ManifestError
 from streetvision_core.images.decode import decode_image
 from streetvision_core.learning.dataset import Dataset, Provenance
 from streetvision_core.mining.stream import StreamQuery, heldout_stream
+from streetvision_core.models.evidence import keep_evidence
 from streetvision_core.storage import atomic_write_json, file_sha256
 from streetvision_core.types import Frame, Split
 
@@ -27,6 +29,8 @@ RENDERED: Final = "street world (rendered)"
 TABLE_FILE: Final = "heldout.npz"
 MANIFEST_FILE: Final = "heldout.json"
 BUILD_COMMAND: Final = "python -m streetvision_core.loop.build_heldout --out data/starter"
+PACK_DETECTORS: Final = ("dense-lite2@1", "yolo12n@1")
+"""Whose evidence the starter pack holds, where its manifest does not say."""
 SOURCE: Final = "held-out scenes"
 LICENCE: Final = "rendered by this package"
 _CALIBRATE_EVERY: Final = 4
@@ -69,7 +73,7 @@ def heldout_rows(observer: Observer, n: int, folder: Path) -> Dataset:
         ManifestError: the shipped file is not the one that its manifest names.
     """
     path = folder / f"{n}-{observer.make}.npz"
-    table = FeatureTable.load(path) if path.exists() else _shipped(observer.make, n)
+    table = FeatureTable.load(path) if path.exists() else _shipped_for(observer, n)
     if table is None:
         return render_heldout(observer, n)
     rows = tuple(rendered_row(name, SOURCE) for name in table.ids)
@@ -78,7 +82,7 @@ def heldout_rows(observer: Observer, n: int, folder: Path) -> Dataset:
 
 def save_heldout(heldout: Dataset, observer: Observer, folder: Path) -> None:
     """Keeps held-out scenes that were rendered here; shipped ones stay where they are."""
-    if _shipped(observer.make, len(heldout)) is None:
+    if _shipped_for(observer, len(heldout)) is None:
         heldout.table.save(folder / f"{len(heldout)}-{observer.make}.npz")
 
 
@@ -106,6 +110,14 @@ def save_shipped_heldout(observer: Observer, n: int, folder: Path) -> dict[str, 
     }
     atomic_write_json(folder / MANIFEST_FILE, manifest)
     return manifest
+
+
+def _shipped_for(observer: Observer, n: int) -> FeatureTable | None:
+    """The shipped rows as the profile's detectors may use them: with fewer detectors nothing needs to be rendered."""
+    if (table := _shipped(observer.make, n)) is not None or not set(observer.detectors) < set(PACK_DETECTORS):
+        return table
+    table = _shipped(observer.make_with(PACK_DETECTORS), n)
+    return table and replace(table, evidence=keep_evidence(table.evidence, PACK_DETECTORS, observer.detectors))
 
 
 def _shipped(make: str, n: int) -> FeatureTable | None:

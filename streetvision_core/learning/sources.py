@@ -22,16 +22,15 @@ from streetvision_core.images.decode import decode_image
 from streetvision_core.labels.values import Source
 from streetvision_core.learning.dataset import Dataset, Provenance
 from streetvision_core.learning.measured import split_of_group, split_of_photos
-from streetvision_core.learning.rendered import rendered_row
+from streetvision_core.learning.rendered import PACK_DETECTORS, rendered_row
 from streetvision_core.mining.balance import hard_weights
 from streetvision_core.mining.querylog import QueryLog, QueryRow
 from streetvision_core.mining.select import MinedSet
+from streetvision_core.models.evidence import keep_evidence
 from streetvision_core.settings import Settings
 from streetvision_core.training.weights import PSEUDO
 from streetvision_core.types import Frame, Split
 
-PACK_DETECTORS: Final = ("dense-lite2@1", "yolo12n@1")
-"""Whose evidence the starter pack holds, where its manifest does not say."""
 RANDOM_PROBE: Final = "random probe"
 RENDERED_ORIGINS: Final = ("rendered-drive", "rendered-scene")
 """Origins of the demo stream's queries in the log."""
@@ -75,12 +74,12 @@ def check_photographs(settings: Settings, pack: StarterPack) -> None:
 def starter_rows(pack: StarterPack, observer: Observer) -> Dataset:
     """The starter pack's photographs and, as TRAIN rows of small weight, what was composed from them.
 
-    Where the profile's detectors are not those behind the pack's evidence, the evidence is left out: numbers of other
-    detectors mean something else.
+    Where the profile's detectors are not those behind the pack's evidence, what the others said is left out: numbers of
+    other detectors mean something else.
     """
     table = pack.training_table()
-    if observer.detectors != tuple(pack.manifest.get("detectors", PACK_DETECTORS)):
-        table = replace(table, evidence=np.full_like(table.evidence, np.nan))
+    made_by = tuple(pack.manifest.get("detectors", PACK_DETECTORS))
+    table = replace(table, evidence=keep_evidence(table.evidence, made_by, observer.detectors))
     rows = [
         Provenance(name, licence=licence, source="starter pack")
         for name, licence in zip(pack.table.ids, pack.licences, strict=True)

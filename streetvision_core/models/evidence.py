@@ -135,6 +135,45 @@ def widen(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, gap)], constant_values=np.nan) if gap else rows
 
 
+def keep_evidence(
+    rows: npt.NDArray[np.float32], made_by: Sequence[str], wanted: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    """Stored evidence as other detectors may use it: what only an absent detector can say becomes NaN.
+
+    A detector that is the same, in the same place and of the same version, says the same as ever. Agreement needs both,
+    and text was read where either had found a sign.
+
+    Args:
+        rows: evidence [N, E] of the detectors `made_by`.
+        made_by: `name@version`, in the order of their places.
+        wanted: `name@version` of those that run now.
+
+    Returns:
+        float32 [N, E]; the rows themselves where nothing differs.
+
+    Example:
+        >>> row = np.ones((1, len(EVIDENCE_NAMES)), np.float32)
+        >>> kept = keep_evidence(row, ["dense-lite2@1", "yolo12n@1"], ["dense-lite2@1"])
+        >>> [name for name, value in zip(EVIDENCE_NAMES, kept[0]) if value == 1 and name.endswith("cone.max")]
+        ['dense-lite2.cone.max']
+    """
+    if tuple(made_by) == tuple(wanted):
+        return rows
+    then, now = _by_place(made_by), _by_place(wanted)
+    same = {place for place in now if then.get(place) == now[place]}
+    keeps = {*same, "vlm"}
+    gone = [i for i, name in enumerate(EVIDENCE_NAMES[: rows.shape[1]]) if name.split(".", 1)[0] not in keeps]
+    kept = rows.copy()
+    kept[:, gone] = np.nan
+    return kept
+
+
+def _by_place(detectors: Sequence[str]) -> dict[str, str]:
+    """The detector in each place, as `name@version`."""
+    names = {key.rpartition("@")[0]: key for key in detectors}
+    return {place: names[name] for name, place in seats(tuple(names)).items()}
+
+
 def agreements(a: Sequence[Box], b: Sequence[Box]) -> list[float]:
     """Pairs of one class that overlap, matched highest overlap first; each gives the smaller of its two scores."""
     return [min(a[i].score, b[j].score) for i, j in match_boxes(a, b, AGREE_IOU)]
