@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from streetvision_core.registry.versions import ModelVersion, Registry
     from streetvision_core.settings import Settings
 
+OWN = "calibrated on our own photographs"
+AGAIN = "calibrated again for what runs now"
+"""Reasons in the history, unless a person gives a better one."""
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
@@ -104,10 +108,10 @@ def _on_photographs(registry: Registry, version: ModelVersion, settings: Setting
     new = _register(registry, head, result.calibration, table, settings, card)
     told = result.to_dict() | {"version": new.name, "from": version.name, "unreadable": unreadable}
     if as_json:
-        emit({**told, "into_service": _command(new)})
+        emit({**told, "into_service": _command(new, OWN)})
     else:
         _print(result, version.name, unreadable)
-        _print_next(new)
+        _print_next(new, OWN)
     return PARTLY if unreadable else OK
 
 
@@ -129,14 +133,14 @@ def _again(registry: Registry, version: ModelVersion, settings: Settings, as_jso
         thresholds = {"before": round(before.threshold, 4), "after": round(after.threshold, 4)}
         made = after.made_with.to_dict()
         emit({"version": new.name, "from": version.name, "threshold": thresholds, "made_with": made,
-              "absent": dict(after.absent), "into_service": _command(new)})  # fmt: skip
+              "absent": dict(after.absent), "into_service": _command(new, AGAIN)})  # fmt: skip
         return
     made_with = after.made_with
     say(f"calibrated on {made_with.rows} photographs of {made_with.groups} groups, for {_names(made_with.detectors)}; "
         f"threshold {before.threshold:.3f} before, {after.threshold:.3f} now")  # fmt: skip
     for stage, reason in after.absent.items():
         say((stage, "bold"), f" is left out: {reason}")
-    _print_next(new)
+    _print_next(new, AGAIN)
 
 
 def _load(version: ModelVersion, settings: Settings) -> tuple[Head, CascadeCalibration]:
@@ -168,13 +172,13 @@ def _register(
         return registry.create(folder, {"profile": settings.profile, REFERENCE_CARD: list(spread), **card})
 
 
-def _command(version: ModelVersion) -> str:
-    return f'streetvision versions approve {version.name} --override "calibrated on our own photographs"'
+def _command(version: ModelVersion, reason: str) -> str:
+    return f'streetvision versions approve {version.name} --override "{reason}"'
 
 
-def _print_next(version: ModelVersion) -> None:
+def _print_next(version: ModelVersion, reason: str) -> None:
     say((version.name, "bold"), " is registered and does not serve; to put it into service:")
-    say(f"  {_command(version)}")
+    say(f"  {_command(version, reason)}")
 
 
 def _print(result: PhotoCalibration, name: str, unreadable: list[str]) -> None:

@@ -16,6 +16,7 @@ from streetvision_core.learning.assemble import base_rows
 from streetvision_core.learning.measured import split_of_group
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.mining.select import MinedItem, MinedSet
+from streetvision_core.models.evidence import EVIDENCE_NAMES
 from streetvision_core.settings import load_settings
 from streetvision_core.types import Verdict
 from tests.unit.cascade.toy_street import OCR_WIDTH, toy_frame, toy_models, toy_settings, toy_table
@@ -149,3 +150,15 @@ def test_base_rows__light_learns_from_a_folder_where_one_is_named(tmp_path, obse
     rows = base_rows(named, observer, pack)
     assert {row.source for row in rows.rows} == {"photos: mine", "held-out scenes"}
     assert len(rows.rendered) == 4
+
+
+def test_base_rows__fewer_detectors_use_what_was_shipped(monkeypatch, tmp_path):
+    """The README's way without the AGPL detector: nothing is rendered, and nothing that detector said is left."""
+    monkeypatch.setenv("SV_MODELS__DETECTORS", '["dense-lite2"]')
+    monkeypatch.setenv("SV_PATHS__HOME", str(tmp_path))
+    settings = load_settings("embedded")
+    rows = base_rows(settings, Observer.of(settings))
+    seen = {name.split(".")[0] for name, column in zip(EVIDENCE_NAMES, rows.table.evidence.T, strict=True)
+            if np.isfinite(column).any()}  # fmt: skip
+    assert seen == {"dense-lite2"} and len(rows.rendered) > settings.loop.heldout_frames
+    assert not (tmp_path / "data" / "heldout").exists()

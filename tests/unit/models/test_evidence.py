@@ -7,6 +7,7 @@ from streetvision_core.models.evidence import (
     agreements,
     classifier_evidence,
     detector_evidence,
+    keep_evidence,
     ocr_evidence,
     seats,
     vector,
@@ -80,3 +81,28 @@ def test_vector__stages_that_ran() -> None:
     assert row[26:28].tolist() == [1, 1]
     assert row.dtype == np.float32
     assert np.isnan(np.delete(row, [26, 27])).all()
+
+
+PAIR = ("dense-lite2@1", "yolo12n@1")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "blocks"),
+    [
+        (PAIR, {"dense-lite2", "yolo12n", "agree", "ocr", "vlm"}),
+        (PAIR[:1], {"dense-lite2", "vlm"}),
+        (PAIR[1:], {"yolo12n", "vlm"}),
+        (("dense-lite2@2", "yolo12n@1"), {"yolo12n", "vlm"}),
+        (("rfdetr-medium@1", "yolo12x@1"), {"vlm"}),
+        ((), {"vlm"}),
+    ],
+)
+def test_keep_evidence__only_what_the_same_detectors_said(wanted: tuple[str, ...], blocks: set[str]) -> None:
+    rows = np.ones((2, len(EVIDENCE_NAMES)), np.float32)
+    kept = keep_evidence(rows, PAIR, wanted)
+    assert {name.split(".")[0] for name, value in zip(EVIDENCE_NAMES, kept[1], strict=True) if value == 1} == blocks
+    assert np.isfinite(rows).all(), "the stored rows stay as they are"
+
+
+def test_keep_evidence__rows_of_fewer_columns() -> None:
+    assert keep_evidence(np.ones((1, 12), np.float32), PAIR, PAIR[1:]).shape == (1, 12)
