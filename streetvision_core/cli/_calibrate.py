@@ -117,12 +117,13 @@ def _on_photographs(registry: Registry, version: ModelVersion, settings: Setting
 
 def _again(registry: Registry, version: ModelVersion, settings: Settings, as_json: bool) -> None:
     from streetvision_core.data.observe import Observer
-    from streetvision_core.learning.again import calibrate_again, photographs
+    from streetvision_core.learning.assemble import photograph_rows
+    from streetvision_core.learning.calibrate import calibrate as fit
     from streetvision_core.types import Split
 
     head, before = _load(version, settings)
-    dataset = photographs(settings, Observer.of(settings))
-    after = calibrate_again(head, dataset, settings)
+    dataset = photograph_rows(settings, Observer.of(settings))
+    after = fit(dataset, head, settings)
     card = {
         "calibrated_from": version.name,
         "learned_from": f"the head of {version.name}, calibrated on {after.made_with.rows} photographs",
@@ -161,8 +162,7 @@ def _register(
     card: dict[str, Any],
 ) -> ModelVersion:
     from streetvision_core.cascade.engine import predict_table
-    from streetvision_core.serving.drift import shares_of
-    from streetvision_core.serving.reload import REFERENCE_CARD
+    from streetvision_core.scoring.shares import REFERENCE_CARD, shares_of
 
     spread = shares_of(predict_table(rows, head, calibration, settings.cascade.policy).p)
     with tempfile.TemporaryDirectory() as name:

@@ -49,13 +49,19 @@ def base_rows(
     Raises:
         DataError: no photograph that the profile's models can learn from; raised before any work.
     """
+    photographs = photograph_rows(settings, observer, pack)
+    if heldout is None:
+        heldout = heldout_rows(observer, settings.loop.heldout_frames, heldout_folder(settings))
+    return Dataset.concat([photographs, heldout])
+
+
+def photograph_rows(settings: Settings, observer: Observer, pack: StarterPack | None = None) -> Dataset:
+    """The photographs a profile can learn from, with what was composed from them; see `base_rows`."""
     pack = pack if pack is not None else load_starter()
     check_photographs(settings, pack)
     parts = [starter_rows(pack, observer)] if pack_fits(settings, pack) else []
     parts += [photo_rows(settings.paths.home / folder, observer) for folder in settings.learning.photos]
-    if heldout is None:
-        heldout = heldout_rows(observer, settings.loop.heldout_frames, heldout_folder(settings))
-    return Dataset.concat([*parts, heldout])
+    return Dataset.concat(parts)
 
 
 def heldout_folder(settings: Settings) -> Path:
