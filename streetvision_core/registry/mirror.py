@@ -6,7 +6,6 @@ the mirror up to date, because it always reflects the whole registry.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -47,7 +46,6 @@ class MlflowMirror:
 
     def client(self) -> MlflowClient:
         """A client on the mirror's own store, whatever MLflow is set to elsewhere."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
 
         self.folder.mkdir(parents=True, exist_ok=True)
