@@ -8,36 +8,55 @@ from typing import Annotated
 
 import typer
 
-from streetvision_core.cli._learning import DayText, Json, Profile
+from streetvision_core.cli._learning import Json, Profile
 from streetvision_core.cli._output import OK, PARTLY, emit, say
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command(epilog="Examples:  streetvision daily --demo   ·   streetvision daily --demo --days 3")(daily)
-    app.command(epilog="Example:  streetvision weekly --day 2026-11-23")(weekly)
+    app.command(
+        epilog="Examples:  streetvision daily   ·   streetvision daily --demo --days 3   ·   "
+        "streetvision daily --since 2026-11-20 --until 2026-11-22"
+    )(daily)
+    app.command(epilog="Examples:  streetvision weekly   ·   streetvision weekly --week 2026-W47")(weekly)
 
 
 def daily(
-    demo: Annotated[bool, typer.Option("--demo", help="Answer a rendered day of queries first (synthetic).")] = False,
-    days: Annotated[int, typer.Option(min=1, max=31, help="Run this many days in a row, the last one is --day.")] = 1,
+    demo: Annotated[bool, typer.Option("--demo", help="Send a rendered day of queries first (synthetic).")] = False,
+    days: Annotated[
+        int, typer.Option(min=1, max=31, help="With --demo: so many simulated days, the last one is --day.")
+    ] = 1,
+    day: Annotated[
+        str, typer.Option(help="The queries of this past UTC day again; with --demo: the one to simulate.")
+    ] = "",
+    since: Annotated[str, typer.Option(help="The queries of past UTC days again, from this one on.")] = "",
+    until: Annotated[str, typer.Option(help="The last of those days; empty means today.")] = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Run unchanged steps too.")] = False,
-    day: DayText = "",
     profile: Profile = "",
     as_json: Json = False,
 ) -> None:
-    """Runs the day: mine, synthesize, retrain, calibrate, test against the champion, promote or refuse, report.
+    """Runs the night: mine, synthesize, retrain, calibrate, test against the champion, promote or refuse, report.
 
-    Interrupted runs go on where they stopped; unchanged steps are skipped; one loop runs at a time.
+    It works on every query since the last finished night. With --day, or --since and --until, it works on those past
+    days, and the next night begins where it would have begun. With nothing to learn it ends at once. Interrupted runs
+    go on where they stopped; unchanged steps are skipped; one loop runs at a time.
     """
-    from streetvision_core.loop.daily import run_day
+    from streetvision_core.loop.night import Wanted, run_night
     from streetvision_core.loop.workspace import parse_day
     from streetvision_core.settings import load_settings
 
-    settings, last = load_settings(profile or None), parse_day(day)
+    _check_choice(demo, days, day, since, until)
+    settings = load_settings(profile or None)
+    if demo:
+        last = parse_day(day)
+        wanted = [Wanted(last - dt.timedelta(days=back), demo=True, fresh=fresh) for back in range(days - 1, -1, -1)]
+    elif day or since:
+        wanted = [Wanted(past=(parse_day(day or since), parse_day(day or until)), fresh=fresh)]
+    else:
+        wanted = [Wanted(fresh=fresh)]
     code, results = OK, []
-    for back in range(days - 1, -1, -1):
-        outcome = run_day(settings, last - dt.timedelta(days=back), demo=demo, fresh=fresh)
+    for one in wanted:
+        outcome = run_night(settings, one)
         results.append(outcome.to_dict())
         say((outcome.headline, "bold"))
         say(f"report: {outcome.report}")
@@ -51,22 +70,36 @@ def daily(
 
 def weekly(
     out: Annotated[Path | None, typer.Option(help="Also write the week's figures here, as JSON.")] = None,
-    day: DayText = "",
+    week: Annotated[str, typer.Option(help="An ISO week such as 2026-W47; empty means the last complete one.")] = "",
+    day: Annotated[str, typer.Option(help="The week that this day lies in, YYYY-MM-DD.")] = "",
     profile: Profile = "",
     as_json: Json = False,
 ) -> None:
-    """Sums up the week that the day lies in, as one page."""
+    """Sums up a week as one page; without an option, the week that ended last (UTC)."""
     from streetvision_core.loop import tasks
-    from streetvision_core.loop.daily import run_week
-    from streetvision_core.loop.workspace import parse_day
+    from streetvision_core.loop.night import run_week
+    from streetvision_core.loop.workspace import last_complete_week, parse_day, week_days, week_of
     from streetvision_core.settings import load_settings
     from streetvision_core.storage import atomic_write_json
 
-    outcome = run_week(load_settings(profile or None), parse_day(day))
+    if week and day:
+        raise typer.BadParameter("name the week by --week or by --day, not by both")
+    week = week or (week_of(parse_day(day)) if day else last_complete_week(parse_day()))
+    week_days(week)
+    outcome = run_week(load_settings(profile or None), week)
     if out is not None:
-        atomic_write_json(out, tasks.build_week(tasks.open_day(profile, day)).to_dict())
+        atomic_write_json(out, tasks.build_week(tasks.open_day(profile), week).to_dict())
     if as_json:
         emit(outcome.to_dict())
     say((outcome.headline, "bold"))
     say(f"report: {outcome.report}")
     raise typer.Exit(PARTLY if outcome.exit_code else OK)
+
+
+def _check_choice(demo: bool, days: int, day: str, since: str, until: str) -> None:
+    if (since or until) and (demo or day):
+        raise typer.BadParameter("--since and --until name past days; they go neither with --day nor with --demo")
+    if until and not since:
+        raise typer.BadParameter("--until needs --since")
+    if days > 1 and not demo:
+        raise typer.BadParameter("--days simulates days in a row and needs --demo; for past days: --since and --until")

@@ -164,12 +164,13 @@ class LabelStore:
         """The label that holds for each image, by its sha256.
 
         Args:
-            upto: only decisions up to this position count, as a night's snapshot wants it; None: all.
+            upto: of people and callers only decisions up to this position count, as a night's snapshot wants it; what
+                programs say, the night records itself, and it counts whenever it was recorded. None: all.
         """
         return resolve_labels(self.decisions(upto))
 
     def decisions(self, upto: int | None = None) -> list[Decision]:
-        """Every decision that was not withdrawn, in the order of recording."""
+        """Every decision that was not withdrawn, in the order of recording; `upto` as of `labels`."""
         return [d for _, d in self._standing("decisions", upto)]
 
     def unknown(self) -> list[Decision]:
@@ -192,6 +193,13 @@ class LabelStore:
         rows = self._file.query("SELECT max(position) FROM decisions")
         return int(rows[0][0] or 0) if rows else 0
 
+    def people_since(self, position: int) -> int:
+        """How many decisions of people and callers, withdrawals included, came after a position."""
+        rows = self._file.query(
+            "SELECT count(*) FROM decisions WHERE position > ? AND source IN ('person', 'caller')", (position,)
+        )
+        return int(rows[0][0]) if rows else 0
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
@@ -204,7 +212,8 @@ class LabelStore:
 
     def _standing(self, table: _Table, upto: int | None) -> list[tuple[int, Decision]]:
         limit = 2**62 if upto is None else upto
-        statement = f"SELECT position, {_COLUMNS}, withdraws FROM {table} WHERE position <= ? ORDER BY position"
+        counts = "(position <= ? OR source IN ('renderer', 'machine'))"
+        statement = f"SELECT position, {_COLUMNS}, withdraws FROM {table} WHERE {counts} ORDER BY position"
         return _without_withdrawn(self._file.query(statement, (limit,)))
 
     @staticmethod

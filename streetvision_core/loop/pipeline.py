@@ -19,7 +19,7 @@ from streetvision_core.loop.runner import RunContext, result_digest, run_step
 from streetvision_core.loop.signals import Stop, stop_on_signals
 from streetvision_core.loop.state import RunState, now_iso
 from streetvision_core.loop.steps import Step, StepResult
-from streetvision_core.loop.workspace import Workspace, parse_day
+from streetvision_core.loop.workspace import Night, Workspace, parse_night
 from streetvision_core.settings import Settings
 
 logger = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ class PipelineResult:
 
     Attributes:
         pipeline: the pipeline's name.
-        day: the day.
+        day: the day, or the night's name.
         started_at: ISO time, UTC.
         seconds: wall time.
         steps: one result per step, in the order they ran.
@@ -89,7 +89,7 @@ class PipelineResult:
     """
 
     pipeline: str
-    day: dt.date
+    day: Night
     started_at: str
     seconds: float
     steps: tuple[StepResult, ...]
@@ -102,7 +102,7 @@ class PipelineResult:
 
 def run_pipeline(
     pipeline: Pipeline,
-    day: dt.date | str | None,
+    day: Night | None,
     settings: Settings,
     progress: Progress | None = None,
     *,
@@ -113,7 +113,7 @@ def run_pipeline(
 
     Args:
         pipeline: the steps.
-        day: the day; None is today in UTC.
+        day: the day, or the name of a night; None is today in UTC.
         settings: the settings; the notebooks get the same ones.
         progress: told what happens; None draws on a terminal and writes log lines elsewhere.
         parameters: values for the parameters that the steps' schemas name, besides DAY, PROFILE and SEED.
@@ -125,18 +125,30 @@ def run_pipeline(
         ParameterError: a parameter that no step knows, or one without a value; nothing was executed.
         StorageError: the disk is full; the state on disk is kept and the run can be resumed.
     """
-    day = parse_day(day)
-    values = {"DAY": day.isoformat(), "PROFILE": settings.profile, "SEED": settings.seed, **(parameters or {})}
+    _, name = parse_night(str(day or ""))
+    with loop_lock(Workspace.of(settings).lock, f"{pipeline.name} {name}"), stop_on_signals() as stop:
+        return run_steps(pipeline, name, settings, stop, progress, parameters=parameters, force=force)
+
+
+def run_steps(
+    pipeline: Pipeline,
+    night: str,
+    settings: Settings,
+    stop: Stop,
+    progress: Progress | None = None,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> PipelineResult:
+    """`run_pipeline` for a caller that holds the loop's lock and hears the signals itself."""
+    values = {"DAY": night, "PROFILE": settings.profile, "SEED": settings.seed, **(parameters or {})}
     _check_names(pipeline, values)
-    workspace = Workspace.of(settings)
     progress = progress or default_progress()
-    with loop_lock(workspace.lock, f"{pipeline.name} {day}"), stop_on_signals() as stop:
-        state = RunState(workspace.run_file(day, pipeline.name), pipeline.name, day)
-        _end_leftovers(state)
-        context = RunContext(settings, day, pipeline.notebooks, state, stop)
-        run = _PipelineRun(pipeline, context, values, force, progress)
-        with progress:
-            return run.all_steps()
+    state = RunState(Workspace.of(settings).run_file(night, pipeline.name), pipeline.name, night)
+    _end_leftovers(state)
+    run = _PipelineRun(pipeline, RunContext(settings, night, pipeline.notebooks, state, stop), values, force, progress)
+    with progress:
+        return run.all_steps()
 
 
 @dataclass(slots=True)
@@ -203,7 +215,7 @@ def _end_leftovers(state: RunState) -> None:
         from streetvision_core.loop.kernel import end_processes
 
         ended = end_processes(state.running_mark)
-        logger.info("resumed", pipeline=state.pipeline, day=state.day.isoformat(), processes_ended=ended)
+        logger.info("resumed", pipeline=state.pipeline, day=str(state.day), processes_ended=ended)
 
 
-__all__ = ["OWN_PARAMETERS", "Pipeline", "PipelineResult", "Stop", "run_pipeline"]
+__all__ = ["OWN_PARAMETERS", "Pipeline", "PipelineResult", "Stop", "run_pipeline", "run_steps"]

@@ -6,7 +6,6 @@ cell, no recorded result.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import time
@@ -18,14 +17,22 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from streetvision_core.errors import LoopError, LoopStoppedError, StepFailedError, StorageError, StreetVisionError
+from streetvision_core.errors import (
+    LoopError,
+    LoopStoppedError,
+    ResultError,
+    StepFailedError,
+    StorageError,
+    StreetVisionError,
+)
 from streetvision_core.loop.environment import kernel_environment, settings_sha256
 from streetvision_core.loop.fingerprint import step_fingerprint
 from streetvision_core.loop.parameters import check_parameters
+from streetvision_core.loop.result import read_result
 from streetvision_core.loop.signals import Stop
 from streetvision_core.loop.state import RunState, now_iso
 from streetvision_core.loop.steps import Status, Step, StepResult
-from streetvision_core.loop.workspace import Workspace
+from streetvision_core.loop.workspace import Night, Workspace, parse_night
 from streetvision_core.settings import Settings
 from streetvision_core.storage import atomic_write_text
 
@@ -43,14 +50,14 @@ class RunContext:
 
     Attributes:
         settings: the settings; the kernels get the same ones.
-        day: the day that is run.
+        day: the day that is run, or the night's name.
         notebooks: folder of the notebook files.
         state: the run's state.
         stop: asked between polls; a signal sets it.
     """
 
     settings: Settings
-    day: dt.date
+    day: Night
     notebooks: Path
     state: RunState
     stop: Stop = field(default_factory=Stop)
@@ -188,17 +195,28 @@ class _Run:
         """Puts the executed notebook in its place and draws its page."""
         from streetvision_core.loop.report.notebook import notebook_page
 
-        folder, name = growing.parent, self.step.name
         if executed is None:
             growing.unlink(missing_ok=True)
             return
+        folder, name = growing.parent, self.step.name
+        if error is not None and _is_good(folder / f"{name}.ipynb"):
+            name = f"{name}.failed"  # the good run's page stays, and what links to it
         for key in ("input_path", "output_path"):  # paths of this machine, or the whole notebook once more
             executed.metadata.get("papermill", {}).pop(key, None)
         atomic_write_text(folder / f"{name}.ipynb", json.dumps(executed, indent=1, ensure_ascii=False) + "\n")
         growing.unlink(missing_ok=True)
         self.base = replace(self.base, notebook=f"steps/{name}.ipynb")
-        atomic_write_text(folder / f"{name}.html", notebook_page(executed, self.step.title, self.context.day, error))
+        page = notebook_page(executed, self.step.title, parse_night(str(self.context.day))[0], error)
+        atomic_write_text(folder / f"{name}.html", page)
         self.base = replace(self.base, html=f"steps/{name}.html")
+
+
+def _is_good(executed: Path) -> bool:
+    """Whether a notebook ran to its end."""
+    try:
+        return executed.exists() and bool(read_result(executed))
+    except ResultError:
+        return False
 
 
 def _ended(base: StepResult, error: StreetVisionError, seconds: float) -> StepResult:

@@ -11,6 +11,7 @@ import structlog
 
 from streetvision_core.errors import StorageError
 from streetvision_core.loop.steps import StepResult
+from streetvision_core.loop.workspace import Night
 from streetvision_core.storage import atomic_write_json
 
 logger = structlog.get_logger(__name__)
@@ -22,10 +23,10 @@ class RunState:
     Args:
         path: the state file.
         pipeline: the pipeline's name.
-        day: the day.
+        day: the day, or the night's name.
     """
 
-    def __init__(self, path: Path, pipeline: str, day: dt.date) -> None:
+    def __init__(self, path: Path, pipeline: str, day: Night) -> None:
         self.path = path
         self.pipeline = pipeline
         self.day = day
@@ -62,7 +63,7 @@ class RunState:
         """A JSON-ready form."""
         return {
             "pipeline": self.pipeline,
-            "day": self.day.isoformat(),
+            "day": str(self.day),
             "created_at": self._created_at,
             "updated_at": now_iso(),
             "running_mark": self.running_mark,

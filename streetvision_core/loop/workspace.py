@@ -1,10 +1,12 @@
-"""Where a day's files lie, and which days there are.
+"""Where a night's files lie, and which nights there are. A night is named by its date, or by the past days it repeats.
 
-* `data/days/<YYYY-MM-DD>/run.json`: state of the day's steps
-* `data/days/<YYYY-MM-DD>/story.json`: what the day's report tells, for the weekly report
+* `data/days/<night>/snapshot.json`: which queries and decisions it works on
+* `data/days/<night>/run.json`: state of its steps
+* `data/days/<night>/story.json`: what its report says, for the weekly report
+* `data/nights.jsonl`: the finished nights
 * `data/loop.lock`: held while a loop runs
-* `reports/<YYYY-MM-DD>/index.html`: the day's report
-* `reports/<YYYY-MM-DD>/steps/<step>.*`: executed notebooks and their pages
+* `reports/<night>/index.html`: its report; `failed-<time>.html` beside it: of a later run that failed
+* `reports/<night>/steps/<step>.*`: executed notebooks and their pages
 * `reports/weekly/<YYYY-Www>.html`: the weekly report
 """
 
@@ -20,6 +22,9 @@ from streetvision_core.settings import Settings
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
+
+Night = dt.date | str
+"""A night by its date, or by its name: `2026-11-24`, `2026-11-20_to_2026-11-22`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +54,27 @@ class Workspace:
         """The lock file of the loop."""
         return self.data / "loop.lock"
 
-    def day_folder(self, day: dt.date) -> Path:
+    def day_folder(self, day: Night) -> Path:
         """Data of one day."""
-        return self.data / "days" / day.isoformat()
+        return self.data / "days" / str(day)
 
-    def run_file(self, day: dt.date, pipeline: str = "daily") -> Path:
+    def run_file(self, day: Night, pipeline: str = "daily") -> Path:
         """State of one pipeline's run on one day."""
         return self.day_folder(day) / ("run.json" if pipeline == "daily" else f"run-{pipeline}.json")
 
-    def story_file(self, day: dt.date) -> Path:
+    def story_file(self, day: Night) -> Path:
         """What the day's report tells, as JSON."""
         return self.day_folder(day) / "story.json"
 
-    def report_folder(self, day: dt.date) -> Path:
+    def report_folder(self, day: Night) -> Path:
         """The day's report."""
-        return self.reports / day.isoformat()
+        return self.reports / str(day)
 
-    def report_file(self, day: dt.date) -> Path:
+    def report_file(self, day: Night) -> Path:
         """The day's index page."""
         return self.report_folder(day) / "index.html"
 
-    def steps_folder(self, day: dt.date) -> Path:
+    def steps_folder(self, day: Night) -> Path:
         """Executed notebooks of the day and their pages."""
         return self.report_folder(day) / "steps"
 
@@ -84,7 +89,7 @@ class Workspace:
         days = [dt.date.fromisoformat(f.name) for f in folders if _is_day(f.name)]
         return sorted(day for day in days if self.run_file(day, pipeline).is_file())
 
-    def fill(self, pattern: str, day: dt.date) -> Path:
+    def fill(self, pattern: str, day: Night) -> Path:
         """Fills `{home}`, `{data}`, `{reports}`, `{streets}`, `{day}`, `{day_folder}` of a path pattern.
 
         Raises:
@@ -92,7 +97,7 @@ class Workspace:
         """
         names = {"home": self.home, "data": self.data, "reports": self.reports, "streets": self.streets}
         try:
-            text = pattern.format(**names, day=day.isoformat(), day_folder=self.day_folder(day))
+            text = pattern.format(**names, day=str(day), day_folder=self.day_folder(day))
         except (KeyError, IndexError, ValueError) as error:
             raise LoopError(
                 got=f"the path pattern {pattern!r}",
@@ -125,6 +130,32 @@ def parse_day(text: str | dt.date | None = None) -> dt.date:
             day=text,
         )
     return dt.date.fromisoformat(text)
+
+
+def parse_night(text: str = "") -> tuple[dt.date, str]:
+    """A night's last day and its name, from `YYYY-MM-DD` or `<since>_to_<until>`; empty text means today in UTC.
+
+    Raises:
+        LoopError: anything else.
+
+    Example:
+        >>> parse_night("2026-11-20_to_2026-11-22")
+        (datetime.date(2026, 11, 22), '2026-11-20_to_2026-11-22')
+    """
+    since, _, until = text.partition("_to_")
+    first = parse_day(since)
+    last = parse_day(until) if until else first
+    return last, text or last.isoformat()
+
+
+def last_complete_week(today: dt.date) -> str:
+    """The ISO week that ended last: on a Monday, the one of the day before.
+
+    Example:
+        >>> last_complete_week(dt.date(2026, 11, 23))
+        '2026-W47'
+    """
+    return week_of(today - dt.timedelta(days=today.isoweekday()))
 
 
 def week_of(day: dt.date) -> str:

@@ -26,6 +26,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX queries_by_day ON queries (day, id)",
         "CREATE INDEX queries_by_image ON queries (sha256)",
     ),
+    (
+        # SQLite gives a number again once the newest rows are pruned; a night's cursor would then pass over queries.
+        "CREATE TABLE log (identity TEXT NOT NULL, last_pruned_id INTEGER NOT NULL)",
+        "INSERT INTO log (identity, last_pruned_id) VALUES (lower(hex(randomblob(8))), 0)",
+    ),
 )
 """Statements per version; entry k turns version k into k + 1. Append, never change."""
 

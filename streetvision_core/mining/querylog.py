@@ -29,7 +29,9 @@ __all__ = ["Counts", "Health", "NewQuery", "QueryLog", "QueryRow", "open_or_set_
 
 _BUSY_SECONDS = 15.0
 _log = structlog.get_logger(__name__)
-_INSERT = f"INSERT INTO queries ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(',')))})"
+_LAST_ID = "(SELECT max(last_pruned_id, coalesce((SELECT max(id) FROM queries), 0)) FROM log)"
+"""The highest number that a query of this log ever had; numbers are never given twice."""
+_INSERT = f"INSERT INTO queries (id, {COLUMNS}) VALUES ({_LAST_ID} + 1, {', '.join('?' * len(COLUMNS.split(',')))})"
 _SELECT = f"SELECT id, {COLUMNS} FROM queries"
 
 
@@ -153,6 +155,29 @@ class QueryLog:
         except OSError:
             return False
 
+    def rows_between(self, first_id: int, last_id: int, days: Sequence[str] | None = None) -> list[QueryRow]:
+        """The queries whose numbers lie in a range, both ends included, in the order they were logged.
+
+        Args:
+            first_id: the first number.
+            last_id: the last number; below `first_id` there are none.
+            days: only queries of these UTC days, `YYYY-MM-DD`; None: of all.
+        """
+        return self._read(*_in_range(first_id, last_id, days))[0]
+
+    def days_between(self, first_id: int, last_id: int, days: Sequence[str] | None = None) -> tuple[str, ...]:
+        """The UTC days of those queries, oldest first; arguments as of `rows_between`."""
+        where, values = _in_range(first_id, last_id, days)
+        return tuple(row[0] for row in self._query(f"SELECT DISTINCT day FROM queries{where} ORDER BY day", values))
+
+    def last_id(self) -> int:
+        """The number of the query logged last, 0 before the first; it never falls, whatever is pruned."""
+        return int(self._query(f"SELECT {_LAST_ID}")[0][0])
+
+    def identity(self) -> str:
+        """A name that this log alone has; numbers of another log mean other queries."""
+        return str(self._query("SELECT identity FROM log")[0][0])
+
     def image(self, sha256: str) -> bytes:
         """The bytes of a logged image.
 
@@ -186,6 +211,7 @@ class QueryLog:
         first_kept = ((now or datetime.now(UTC)).astimezone(UTC) - timedelta(days=keep_days)).date().isoformat()
         # The files go while the write lock is held, so no other writer can start to rely on one of them.
         with self._named("prune"), self._transaction():
+            self._db.execute(f"UPDATE log SET last_pruned_id = {_LAST_ID}")
             gone = self._db.execute("DELETE FROM queries WHERE day < ?", (first_kept,)).rowcount
             used = {row[0] for row in self._db.execute("SELECT DISTINCT sha256 FROM queries")}
             for orphan in [sha256 for sha256 in self.images if sha256 not in used]:
@@ -319,6 +345,12 @@ def _damaged(path: Path, got: str, code: str) -> QueryLogError:
         code=code,
         damaged=True,
     )
+
+
+def _in_range(first_id: int, last_id: int, days: Sequence[str] | None) -> tuple[str, tuple[Any, ...]]:
+    if days is None:
+        return " WHERE id BETWEEN ? AND ?", (first_id, last_id)
+    return f" WHERE id BETWEEN ? AND ? AND day IN ({', '.join('?' * len(days))})", (first_id, last_id, *days)
 
 
 def _translate(error: sqlite3.Error, doing: str, path: Path) -> StreetVisionError:

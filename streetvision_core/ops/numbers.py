@@ -28,7 +28,7 @@ _FILES: Final = {"server": "end_to_end"}
 _BESIDE: Final = {"real": ("baseline",), "server": ("axon", "memory", "soak"), "engine": ("workbench",)}
 """Result files that a block shows beside its own."""
 _NOT_YET: Final = {
-    "loop": "streetvision daily --demo --days 3`, then `streetvision weekly --out docs/benchmarks/loop.json"
+    "loop": "streetvision daily --demo --days 3`, then `streetvision weekly --day TODAY --out docs/benchmarks/loop.json"
 }
 """Blocks whose result file may still be missing, and the command that makes it: the document then says so."""
 

@@ -1,11 +1,15 @@
 """A whole day by the command line, and what stands in its report."""
 
+import datetime as dt
 import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+
+from streetvision_core.loop.workspace import last_complete_week
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the first one waits for a whole day
 DAY = "2026-11-20"
@@ -70,11 +74,30 @@ def test_weekly__sums_up_the_day(day):
     assert DAY in html or "20 November" in html
 
 
-def test_daily__no_queries_is_a_named_failure_and_still_a_report(day):
-    done = day.run("daily", "--day", "2026-11-19", "--json", SV_LOOP__RETRIES="0")  # a second try finds none either
-    assert done.returncode == 3
+def test_daily__a_finished_night_leaves_nothing_for_the_next(day):
+    nights = [json.loads(line) for line in (day.home / "data" / "nights.jsonl").read_text().splitlines()]
+    assert [(n["night"], n["first_query_id"], n["last_query_id"], n["days"]) for n in nights] == [(DAY, 1, 20, [DAY])]
+    done = day.run("daily", "--json")
+    assert done.returncode == 0, done.stderr[-2000:]
     [outcome] = json.loads(done.stdout)
-    assert outcome["steps"]["cascade"] == "failed"
-    assert outcome["steps"]["train"] == "blocked"
-    html = (day.home / "reports" / "2026-11-19" / "index.html").read_text()
-    assert "no logged query" in html
+    assert outcome["steps"] == {}
+    assert outcome["headline"].startswith("A quiet night: nothing new to learn from")
+    assert "No query came and no person decided anything" in Path(outcome["report"]).read_text()
+
+
+def test_daily__a_day_that_has_not_begun_is_refused_and_so_are_days_the_wrong_way_round(empty):
+    for arguments, told in [
+        (("--day", "2999-01-01"), "which has not begun"),
+        (("--demo", "--day", "2999-01-01"), "which has not begun"),
+        (("--since", "2026-11-20", "--until", "2026-11-19"), "the older day as --since"),
+    ]:
+        done = empty.run("daily", *arguments)
+        assert done.returncode != 0
+        assert told in done.stderr
+    assert not (empty.home / "reports").exists()
+
+
+def test_weekly__without_an_option_is_the_week_that_ended_last(empty):
+    done = empty.json("weekly")
+    week = last_complete_week(dt.datetime.now(dt.UTC).date())
+    assert done["report"].endswith(f"weekly/{week}.html")

@@ -20,7 +20,7 @@ class Verdict:
         sentence: the weightiest reason.
     """
 
-    outcome: Literal["promoted", "kept", "undecided", "failed"]
+    outcome: Literal["promoted", "kept", "undecided", "quiet", "failed"]
     label: str
     sentence: str
 
@@ -33,6 +33,8 @@ def verdict(story: DayStory) -> Verdict:
         return Verdict("failed", "Run incomplete", f"{_list(failed)} failed. {_serving(story)}")
     if stopped:
         return Verdict("failed", "Run stopped", f"The loop was stopped before it was done. {_serving(story)}")
+    if story.quiet:
+        return Verdict("quiet", "Nothing to learn", f"No query came and no person decided anything. {_serving(story)}")
     if isinstance(story.gate, Missing):
         return Verdict("undecided", "No decision", f"Not available: {story.gate.reason}. {_serving(story)}")
     reason = story.gate.reasons[0] if story.gate.reasons else "The gate gave no reason."
@@ -49,9 +51,11 @@ def headline(story: DayStory) -> str:
         return story.headline
     outcome = verdict(story).outcome
     if outcome == "failed":
-        return f"The day is incomplete; {story.champion} goes on serving."
+        return f"The night is incomplete; {story.champion} goes on serving."
+    if outcome == "quiet":
+        return f"A quiet night: nothing new to learn from; {story.champion} goes on serving."
     if isinstance(story.gate, Missing) or not isinstance(story.change, Change):
-        return f"No challenger stood today; {story.champion} goes on serving."
+        return f"No challenger stood this night; {story.champion} goes on serving."
     if story.gate.promoted:
         return f"{story.change.challenger} proved better and takes over from {story.change.champion}."
     if story.gate.waits:

@@ -43,7 +43,9 @@ class Traffic:
     Attributes:
         frames: frames answered.
         said_roadwork: how many of them were answered "road work".
-        correct: how many answers were right; None where the truth is unknown.
+        correct: how many answers were right, of those whose truth is known; None where no truth is.
+        known: how many frames have a known truth.
+        early: frames that left by a certified exit before the last stage.
         sources: where the frames came from, name to count, e.g. `rendered drives`.
         eras: image regime to count.
         exits: frames by the stage where they left.
@@ -57,6 +59,8 @@ class Traffic:
     exits: tuple[StageExits, ...]
     latency: Latency | None = None
     correct: Count | None = None
+    known: Count | None = None
+    early: Count | None = None
     sources: Mapping[str, Count] = field(default_factory=dict)
     eras: Mapping[str, Count] = field(default_factory=dict)
     absent_stages: Mapping[Stage, str] = field(default_factory=dict)
@@ -95,7 +99,7 @@ class Hard:
         pictures: some of them, the hardest first; at most 48 are shown.
         modes: failure mode to count among the mined.
         reasons: why frames were mined, reason to count.
-        reviewer: whose word the truth is, one sentence.
+        reviewer: who has labelled them and how many wait, one sentence.
     """
 
     mined: Count

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from streetvision_core.loop.report.week import WeekStory
 from streetvision_core.storage import atomic_write_json, atomic_write_text
 
 if TYPE_CHECKING:
-    from streetvision_core.loop.workspace import Workspace
+    from streetvision_core.loop.workspace import Night, Workspace
 
 logger = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ def day_page(story: DayStory) -> str:
     longest = max((step.seconds for step in story.steps), default=0.0) or 1.0
     return render_page(
         "day.html",
-        title=f"StreetVision, {story.day.isoformat()}",
+        title=f"StreetVision, {story.night or story.day}",
         story=story,
         headline=headline(story),
         verdict=verdict(story),
@@ -67,18 +68,39 @@ def week_page(story: WeekStory) -> str:
 
 
 def write_day(story: DayStory, workspace: Workspace) -> Path:
-    """Writes the day's page, and its story for the weekly report; returns the page's path.
+    """Writes the night's page, and its story for the weekly report; returns the page's path.
+
+    A run that failed after a good one leaves the good page in its place: its own page is written beside it, and the
+    good one links it.
 
     Raises:
         StorageError: the disk is full.
     """
+    night = story.night or story.day
+    path = workspace.report_file(night)
+    good = _good_story(workspace, night) if verdict(story).outcome == "failed" else None
+    if good is not None:
+        moment = "".join(c for c in story.generated_at[:19] if c.isalnum())
+        failed = path.with_name(f"failed-{moment}.html")
+        _write_page(failed, replace(story, good_run=path.name))
+        links = (*good.failed_runs, *(() if failed.name in good.failed_runs else (failed.name,)))
+        story = replace(good, failed_runs=links)
+    _write_page(path, story)
+    atomic_write_json(workspace.story_file(night), story.to_dict())
+    return path if good is None else failed
+
+
+def _write_page(path: Path, story: DayStory) -> None:
     text = day_page(story)
     if len(text.encode()) > MOST_BYTES:
-        logger.warning("report_large", day=story.day.isoformat(), bytes=len(text.encode()), allowed=MOST_BYTES)
-    path = workspace.report_file(story.day)
+        logger.warning("report_large", page=path.name, bytes=len(text.encode()), allowed=MOST_BYTES)
     atomic_write_text(path, text)
-    atomic_write_json(workspace.story_file(story.day), story.to_dict())
-    return path
+
+
+def _good_story(workspace: Workspace, night: Night) -> DayStory | None:
+    """The story on the night's page where no step failed in it."""
+    stories = read_stories(workspace, [night]) if workspace.report_file(night).is_file() else []
+    return stories[0] if stories and verdict(stories[0]).outcome != "failed" else None
 
 
 def write_week(story: WeekStory, workspace: Workspace) -> Path:
@@ -88,7 +110,7 @@ def write_week(story: WeekStory, workspace: Workspace) -> Path:
     return path
 
 
-def read_stories(workspace: Workspace, days: list[dt.date]) -> list[DayStory]:
+def read_stories(workspace: Workspace, days: Sequence[Night]) -> list[DayStory]:
     """The stories of those of the days that have one; an unreadable one is logged and left out."""
     stories = []
     for day in days:

@@ -28,7 +28,12 @@ class DayStory:
     """A day as the report tells it.
 
     Attributes:
-        day: the day.
+        day: the day; of a night over past days, the last of them.
+        night: the night's name where it is not the day.
+        covers: whose queries these are, one sentence; may be empty.
+        quiet: nothing came and nothing was decided, so no step ran.
+        failed_runs: pages of later runs of the same night that failed, relative to this one.
+        good_run: this page is of a failed run, and this is the page of the good one before it; may be empty.
         profile: the settings profile.
         champion: version that serves after this day.
         generated_at: ISO time, UTC.
@@ -52,6 +57,11 @@ class DayStory:
     day: dt.date
     profile: str
     generated_at: str
+    night: str = ""
+    covers: str = ""
+    quiet: bool = False
+    failed_runs: tuple[str, ...] = ()
+    good_run: str = ""
     champion: str = "none yet"
     headline: str = ""
     summary: str = ""

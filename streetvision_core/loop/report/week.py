@@ -19,7 +19,7 @@ from streetvision_core.loop.report.story import DayStory
 
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-Outcome = Literal["promoted", "kept", "undecided", "failed"]
+Outcome = Literal["promoted", "kept", "undecided", "quiet", "failed"]
 
 
 @dataclass(frozen=True, slots=True, config=_CONFIG)
@@ -28,7 +28,7 @@ class DaySummary:
 
     Attributes:
         day: the day.
-        outcome: `promoted`, `kept`, `undecided` (no gate), or `failed` (a step failed).
+        outcome: `promoted`, `kept`, `undecided` (no gate), `quiet` (nothing to learn), or `failed` (a step failed).
         champion: version that serves after the day.
         headline: the day's sentence.
         frames: frames answered; None if unknown.
@@ -166,7 +166,7 @@ def summarise_week(
         days=tuple(summarise_day(story, learned.get(story.day)) for story in ordered),
         start=_start(ordered[0], learned_before) if ordered else None,
         plots=tuple(plots),
-        honesty=ordered[-1].honesty if ordered else Missing("no day of this week has run"),
+        honesty=ordered[-1].honesty if ordered else Missing("no night of this week has run"),
     )
 
 

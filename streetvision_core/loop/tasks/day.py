@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from streetvision_core.data.feature_store import store_path
 from streetvision_core.data.observe import observe
-from streetvision_core.loop.workspace import Workspace, parse_day
+from streetvision_core.loop.nights import Nights, Snapshot
+from streetvision_core.loop.workspace import Workspace, parse_night
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.mining.review_queue import ReviewQueue
 from streetvision_core.models.factory import ModelSet, load_models
@@ -35,11 +36,13 @@ class Day:
 
     Attributes:
         settings: the profile in force.
-        date: the day, UTC.
+        date: the day, UTC; of a night over past days, the last of them.
+        name: the night's name where it is not the date.
     """
 
     settings: Settings
     date: dt.date
+    name: str = ""
 
     @cached_property
     def workspace(self) -> Workspace:
@@ -48,8 +51,13 @@ class Day:
 
     @property
     def folder(self) -> Path:
-        """`data/days/<date>`."""
-        return self.workspace.day_folder(self.date)
+        """`data/days/<night>`."""
+        return self.workspace.day_folder(self.name or self.date)
+
+    @cached_property
+    def snapshot(self) -> Snapshot | None:
+        """What the night works on; None where the loop never began it."""
+        return Nights(self.workspace.data).begun(self.name or self.date.isoformat())
 
     @cached_property
     def registry(self) -> Registry:
@@ -104,10 +112,10 @@ def open_day(profile: str = "", day: str = "") -> Day:
 
     Args:
         profile: a profile's name; empty takes `SV_PROFILE`, else `embedded`.
-        day: `YYYY-MM-DD`; empty means today, UTC.
+        day: `YYYY-MM-DD`, or a night's name; empty means today, UTC.
 
     Raises:
         SettingsError: an unknown profile or key.
         LoopError: not a day.
     """
-    return Day(load_settings(profile or None), parse_day(day))
+    return Day(load_settings(profile or None), *parse_night(day))

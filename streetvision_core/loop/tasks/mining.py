@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from streetvision_core.data.feature_store import FeatureStore
 from streetvision_core.data.table import FeatureTable
+from streetvision_core.errors import LoopError
 from streetvision_core.images.decode import decode_image
 from streetvision_core.labels import Decision, Source
 from streetvision_core.learning.measured import split_of_group
@@ -75,6 +76,12 @@ def mine(day: Day, *, demo: bool = True) -> MinedDay:
     store what the renderer knows and what is certified. A frame nobody knows the truth of is a proposal until decided.
     """
     rows = queries_of(day, demo=demo)
+    if not rows:
+        raise LoopError(
+            got=f"no query in the night {day.name or day.date}",
+            allowed="a night in which queries came",
+            action="point a server at this workspace, or name another night with --day",
+        )
     table = _candidates(day, rows)
     scores = hardness.score(table, hardness.Probabilities.from_verdicts([row.verdict for row in rows]))
     settings = day.settings.mining

@@ -52,15 +52,17 @@ def answer_demo_stream(day: Day) -> int:
 
 
 def queries_of(day: Day, *, demo: bool = True) -> list[QueryRow]:
-    """The day's logged queries.
+    """The queries of the night, as its snapshot names them; without one, the day's logged queries.
 
     Args:
         day: the day.
         demo: answer the demo stream first when the day has none, so that each notebook runs alone.
 
     Raises:
-        LoopError: there are none and `demo` is off.
+        LoopError: there is no snapshot, there are none, and `demo` is off.
     """
+    if day.snapshot is not None:
+        return day.snapshot.queries(day.log)
     rows = day.log.rows(day.date)
     unfinished = any(row.origin in _ORIGINS for row in rows) or not rows
     if demo and unfinished and answer_demo_stream(day):

@@ -70,13 +70,15 @@ def traffic(day: Day, rows: Sequence[QueryRow]) -> Traffic:
     """What came in and where it left."""
     seconds = np.array([row.verdict.seconds for row in rows]) * 1000
     known = [row.verdict.roadwork == (row.truth == 1) for row in rows if row.truth is not None]
-    percentiles = np.percentile(seconds, [50, 95, 99])
+    latency = Latency(*(round(float(p), 2) for p in np.percentile(seconds, [50, 95, 99]))) if len(rows) else None
     return Traffic(
         frames=len(rows),
         said_roadwork=sum(row.verdict.roadwork for row in rows),
         exits=tuple(_exits(stage, rows) for stage in STAGES if stage != "vlm" or day.settings.models.vlm),
-        latency=Latency(*(round(float(p), 2) for p in percentiles)),
+        latency=latency,
         correct=sum(known) if known else None,
+        known=len(known),
+        early=sum(row.verdict.certified and row.verdict.exit_stage != STAGES[-1] for row in rows),
         sources=dict(Counter(row.origin for row in rows)),
         eras=dict(Counter(row.era for row in rows)),
         absent_stages={} if day.settings.models.vlm else {"vlm": ABSENT_VLM},

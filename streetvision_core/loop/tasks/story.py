@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from streetvision_core.loop.nights import Snapshot
 from streetvision_core.loop.report.fields import Missing, Plot
 from streetvision_core.loop.report.pictures import png_of_figure
 from streetvision_core.loop.report.story import DayStory
@@ -46,23 +47,37 @@ def show(day: Day, name: str, figure: Any, title: str, alt: str, note: str = "")
     save_plot(day.folder, name, figure, title, alt, note)
 
 
-def build_story(day: Day, steps: Sequence[StepResult] | None = None, summary: str = "") -> DayStory:
+def build_story(
+    day: Day,
+    steps: Sequence[StepResult] | None = None,
+    summary: str = "",
+    *,
+    snapshot: Snapshot | None = None,
+    quiet: bool = False,
+) -> DayStory:
     """Puts the day's story together; a section that no task has told is shown as missing.
 
     Args:
         day: the day.
         steps: what became of the steps; None reads the day's run state.
         summary: sentences below the headline.
+        snapshot: what the night works on; None takes the one it began with, if it did.
+        quiet: there was nothing to learn, and no step ran.
     """
+    snapshot = snapshot or day.snapshot
     if steps is None:
-        steps = RunState(day.workspace.run_file(day.date), "daily", day.date).results()
+        night = day.name or day.date
+        steps = RunState(day.workspace.run_file(night), "daily", night).results()
     failed = {step.name: step.note for step in steps if not step.finished}
-    told = {name: _read(day, name, failed) for name in SECTIONS}
-    plots = [json.loads(path.read_text()) for path in sorted((_folder(day) / "plots").glob("*.json"))]
+    told = {} if quiet else {name: _read(day, name, failed) for name in SECTIONS}
+    plots = [] if quiet else [json.loads(path.read_text()) for path in sorted((_folder(day) / "plots").glob("*.json"))]
     champion = day.registry.champion()
     return DayStory.from_dict(
         {
             "day": day.date.isoformat(),
+            "night": day.name,
+            "covers": covers(snapshot) if snapshot else "",
+            "quiet": quiet,
             "profile": day.settings.profile,
             "generated_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             "champion": champion.name if champion else "none yet",
@@ -72,6 +87,30 @@ def build_story(day: Day, steps: Sequence[StepResult] | None = None, summary: st
             **told,
         }
     )
+
+
+def covers(snapshot: Snapshot) -> str:
+    """Which queries a night works on, as a sentence.
+
+    Example:
+        >>> covers(Snapshot("2026-11-24", 5, 9, 0, ("2026-11-23",), "2026-11-24T02:00:00+00:00", "a1"))
+        'Queries logged since the night before it, up to 2026-11-24 02:00 UTC: of 23 November 2026.'
+    """
+    days = _days([dt.date.fromisoformat(day) for day in snapshot.days])
+    if not snapshot.moves_cursor:
+        return f"Queries of past days, as it was asked for: {days}."
+    upto = snapshot.started_at[:16].replace("T", " ")
+    return f"Queries logged since the night before it, up to {upto} UTC: {days}."
+
+
+def _days(days: Sequence[dt.date]) -> str:
+    if not days:
+        return "none"
+    if len(days) == 1:
+        return f"of {days[0]:%-d %B %Y}"
+    if len(days) == (days[-1] - days[0]).days + 1 and len(days) > 2:
+        return f"of {days[0]:%-d %B} to {days[-1]:%-d %B %Y}"
+    return f"of {', '.join(f'{day:%-d %B}' for day in days[:-1])} and {days[-1]:%-d %B %Y}"
 
 
 def _read(day: Day, section: str, failed: dict[str, str]) -> Any:

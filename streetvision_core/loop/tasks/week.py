@@ -15,12 +15,17 @@ from streetvision_core.loop.report.week import WeekStory, summarise_week
 from streetvision_core.loop.tasks.day import Day
 from streetvision_core.loop.tasks.mining import MINED_FILE
 from streetvision_core.loop.tasks.synthesis import SYNTHETIC_FILE
-from streetvision_core.loop.workspace import week_days, week_of
+from streetvision_core.loop.workspace import last_complete_week, week_days
 
 
-def build_week(day: Day) -> WeekStory:
-    """Sums up the week that the day lies in; days that have not run are left out."""
-    week = week_of(day.date)
+def build_week(day: Day, week: str = "") -> WeekStory:
+    """Sums up an ISO week; days that have not run are left out.
+
+    Args:
+        day: whose workspace.
+        week: such as `2026-W47`; empty: the last complete one before the day.
+    """
+    week = week or last_complete_week(day.date)
     dates = week_days(week)
     learned = {date: learned_frames(day, date) for date in dates}
     stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

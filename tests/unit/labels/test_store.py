@@ -237,3 +237,12 @@ def test_write__a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) 
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="fix the rights"):
         LabelStore(tmp_path / "file" / "labels.sqlite").record_decisions([decide(1)])
+
+
+def test_labels__what_programs_say_counts_whenever_it_was_recorded(store):
+    decide = lambda image, source: Decision(image, 1, source, "x", NOON)  # noqa: E731
+    store.record_decisions([decide(ONE, "person")])
+    night = store.position()
+    store.record_decisions([decide(TWO, "renderer"), decide("3" * 64, "person")])
+    assert set(store.labels(upto=night)) == {ONE, TWO}, "the night records the renderer's truth after it has begun"
+    assert (store.people_since(night), store.people_since(0), store.people_since(store.position())) == (1, 2, 0)

@@ -291,3 +291,35 @@ def test_line__leaves_out_days_without_a_number():
     assert [(p.x, p.y) for p in drawn.points] == [(6.0, 50.0), (94.0, 100.0)]
     assert len(drawn.segments) == 1
     assert spread(1) == [50.0]
+
+
+def test_write_day__a_failed_run_again_leaves_the_good_page_and_is_linked(workspace):
+    good = render.write_day(day_story(pictures=1), workspace)
+    told = render.day_page(day_story(pictures=1))
+    assert good.read_text() == told
+    broken = day_story(
+        pictures=0, steps=(StepResult("train", "Train", "failed"),), generated_at="2026-11-23T05:00:00+00:00"
+    )
+    failed = render.write_day(broken, workspace)
+    assert failed.name == "failed-20261123T050000.html"
+    assert "Run incomplete" in failed.read_text() and 'href="index.html"' in failed.read_text()
+    kept = good.read_text()
+    assert "Run incomplete" not in kept and f'href="{failed.name}"' in kept
+    assert "v0008 proved better" in kept
+    render.write_day(broken, workspace)
+    assert good.read_text() == kept, "the same failure is linked once"
+    assert render.write_day(day_story(pictures=1), workspace) == good
+    assert good.read_text() == told, "a good run again takes the page over"
+
+
+def test_write_day__of_failed_runs_the_last_one_stands(workspace):
+    for step in ("Train", "Mine"):
+        page = render.write_day(day_story(pictures=0, steps=(StepResult("x", step, "failed"),)), workspace)
+    assert page.name == "index.html" and "Mine failed" in page.read_text()
+
+
+def test_day_page__a_quiet_night_says_so_and_nothing_is_missing_from_it():
+    page = render.day_page(DayStory(day=DAY, profile="embedded", generated_at="now", champion="v0007", quiet=True))
+    assert "Nothing to learn" in page and "No query came and no person decided anything" in page
+    assert "Not available" not in page
+    assert Reader(page).open == []

@@ -3,7 +3,7 @@ import datetime as dt
 import pytest
 
 from streetvision_core.errors import LoopError
-from streetvision_core.loop.workspace import parse_day, week_days, week_of
+from streetvision_core.loop.workspace import last_complete_week, parse_day, parse_night, week_days, week_of
 
 from .conftest import DAY
 
@@ -64,3 +64,15 @@ def test_fill__fills_and_refuses(workspace, tmp_path):
     for pattern in ("{dat}/x", "{", "{0}"):
         with pytest.raises(LoopError, match="path pattern"):
             workspace.fill(pattern, DAY)
+
+
+@pytest.mark.parametrize(("day", "week"), [(16, "2026-W46"), (22, "2026-W46"), (23, "2026-W47"), (29, "2026-W47")])
+def test_last_complete_week__on_a_monday_it_is_the_one_that_ended_the_day_before(day, week):
+    assert last_complete_week(dt.date(2026, 11, day)) == week
+
+
+def test_parse_night__reads_a_date_and_a_name_of_past_days():
+    assert parse_night("2026-11-20") == (dt.date(2026, 11, 20), "2026-11-20")
+    assert parse_night("2026-11-20_to_2026-11-22") == (dt.date(2026, 11, 22), "2026-11-20_to_2026-11-22")
+    with pytest.raises(LoopError):
+        parse_night("2026-11-20_to_soon")

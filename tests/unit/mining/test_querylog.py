@@ -151,7 +151,7 @@ def test_open__refuses_a_newer_schema(tmp_path: Path) -> None:
     QueryLog(tmp_path).close()
     with sqlite3.connect(tmp_path / "queries.sqlite") as db:
         db.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(QueryLogError, match=r"schema version 99.*allowed: version 1"):
+    with pytest.raises(QueryLogError, match=r"schema version 99.*allowed: version 2"):
         QueryLog(tmp_path)
 
 
@@ -159,7 +159,7 @@ def test_migrate__failed_step_leaves_the_old_version(tmp_path: Path, monkeypatch
     with QueryLog(tmp_path) as log:
         log.append_many([make_query()])
     monkeypatch.setattr(_schema, "MIGRATIONS", (*_schema.MIGRATIONS, ("ALTER TABLE queries ADD note TEXT", "NO SQL")))
-    monkeypatch.setattr(_schema, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(_schema, "SCHEMA_VERSION", len(_schema.MIGRATIONS))
     with pytest.raises(QueryLogError, match="syntax error"):
         QueryLog(tmp_path)
     monkeypatch.undo()
