@@ -19,16 +19,10 @@ def first_version(settings: Settings, registry: Registry) -> None:
     """
     if registry.serving() is not None:
         return
-    from streetvision_core.data.observe import Observer
-    from streetvision_core.data.starter import load_starter
-    from streetvision_core.learning.assemble import base_rows
-    from streetvision_core.learning.first import record_first_version
-    from streetvision_core.learning.sources import check_photographs
+    from streetvision_core.learning.first import record_first_of
     from streetvision_core.training.heads import progress_bar
 
-    pack = load_starter()
-    check_photographs(settings, pack)
     say(f"no version yet in {settings.paths.home}: training the first, once (half a minute)")
     with progress_bar("first version") as progress:
-        version = record_first_version(registry, base_rows(settings, Observer.of(settings), pack), settings, progress)
+        version = record_first_of(settings, registry, progress)
     say((version.name, "bold"), " serves from now on")

@@ -65,10 +65,14 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _main(profile: str, date: str) -> None:
+    from streetvision_core.learning.first import record_first_of
     from streetvision_core.loop.tasks.day import open_day
     from streetvision_core.loop.tasks.queries import answer_demo_stream
 
-    answer_demo_stream(open_day(profile, date))
+    day = open_day(profile, date)
+    if day.registry.serving() is None:
+        record_first_of(day.settings, day.registry)
+    answer_demo_stream(day)
 
 
 if __name__ == "__main__":

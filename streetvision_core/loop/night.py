@@ -38,9 +38,11 @@ logger = structlog.get_logger(__name__)
 
 _COMMON: Final[dict[str, type]] = {"PROFILE": str, "DAY": str}
 _WITH_DEMO: Final[dict[str, type]] = {**_COMMON, "DEMO": bool}
-_WITH_FRAMES: Final[dict[str, type]] = {**_COMMON, "FRAMES": int}
+_WITH_SAVE: Final[dict[str, type]] = {**_COMMON, "SAVE": bool}
+_WITH_FRAMES: Final[dict[str, type]] = {**_WITH_SAVE, "FRAMES": int}
 _STARTER: Final = "{data}/starter/starter.npz"
 _SNAPSHOT: Final = "{day_folder}/snapshot.json"
+_DATASET: Final = "{day_folder}/dataset.parquet"
 
 
 def nightly_pipeline(notebooks: Path, *, queries: bool = True) -> Pipeline:
@@ -50,20 +52,20 @@ def nightly_pipeline(notebooks: Path, *, queries: bool = True) -> Pipeline:
         notebooks: their folder.
         queries: whether queries came; without any, nothing is mined and nothing rendered to order.
     """
-    taught = "synthesize" if queries else "cascade"
     mine = (
         Step("mine", "06_mine.ipynb", "Mine the hard queries", _WITH_DEMO, ("cascade",), (_SNAPSHOT,), retries=1),
         Step("synthesize", "07_synthesize.ipynb", "Synthesize to order", _WITH_DEMO, ("mine",), retries=1),
     )
+    before, reads, dataset = (mine[-1].name if queries else "cascade",), (_STARTER, _SNAPSHOT), (_DATASET,)
     night = (
-        Step("setup", "00_setup.ipynb", "Check the house", _COMMON),
-        Step("data", "01_data.ipynb", "Data and held-out sets", _COMMON, ("setup",), (_STARTER,), retries=1),
-        Step("cascade", "05_cascade.ipynb", "Evaluate what serves", _WITH_DEMO, ("data",), (_SNAPSHOT,), retries=1),
+        Step("setup", "00_setup.ipynb", "Check and set up", _WITH_SAVE, inputs=(_STARTER,), retries=1),
+        Step("cascade", "05_cascade.ipynb", "Evaluate what serves", _WITH_DEMO, ("setup",), (_SNAPSHOT,), retries=1),
         *(mine if queries else ()),
-        Step("train", "02_train.ipynb", "Train the challenger", _COMMON, (taught,), (_SNAPSHOT,), retries=1),
-        Step("calibrate", "03_calibrate.ipynb", "Calibrate and certify", _COMMON, ("train",), retries=1),
+        Step("data", "01_data.ipynb", "Build the dataset", _WITH_SAVE, before, reads, dataset, retries=1),
+        Step("train", "02_train.ipynb", "Train the challenger", _WITH_SAVE, ("data",), retries=1),
+        Step("calibrate", "03_calibrate.ipynb", "Calibrate and certify", _WITH_SAVE, ("train",), retries=1),
         Step("quantize", "04_quantize.ipynb", "Try int8", _WITH_FRAMES, ("train",), retries=1),
-        Step("promote", "08_promote.ipynb", "Hold the gate", _COMMON, ("calibrate",)),
+        Step("promote", "08_promote.ipynb", "Hold the gate", _WITH_SAVE, ("calibrate",)),
     )
     review = Step("review", "daily.ipynb", "Review the night", _COMMON, after=tuple(step.name for step in night))
     return Pipeline("daily", notebooks, (*night, review))
@@ -199,7 +201,7 @@ def _run(
     if not news:
         logger.info("nothing_to_learn", night=snapshot.night)
         return PipelineResult("daily", snapshot.night, now_iso(), 0.0, (), 0)
-    parameters = {"DEMO": False, "FRAMES": settings.loop.int8_frames}
+    parameters = {"DEMO": False, "SAVE": True, "FRAMES": settings.loop.int8_frames}
     pipeline = nightly_pipeline(_notebooks(settings), queries=snapshot.has_queries)
     if not snapshot.has_queries:
         logger.info("no_queries", night=snapshot.night, learns_from="new decisions")

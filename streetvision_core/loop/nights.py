@@ -23,9 +23,11 @@ from typing import Any, Final, Self
 import structlog
 
 from streetvision_core.errors import LoopError
-from streetvision_core.labels import LabelStore
+from streetvision_core.labels import LabelStore, label_store_path
 from streetvision_core.loop._old_days import last_mined_query
+from streetvision_core.loop.workspace import parse_night
 from streetvision_core.mining.querylog import QueryLog, QueryRow
+from streetvision_core.settings import Settings
 from streetvision_core.storage import atomic_write_json, atomic_write_text
 
 logger = structlog.get_logger(__name__)
@@ -165,6 +167,24 @@ def next_snapshot(
     upto = log.last_id()
     days = log.days_between(first, upto)
     return Snapshot(night, first, upto, position, days, _iso(now), log.identity())
+
+
+def find_snapshot(settings: Settings, night: str = "") -> Snapshot:
+    """What a night works on; where it has not begun, what it would work on if it began now, which is kept nowhere.
+
+    Args:
+        settings: the workspace.
+        night: its name; empty means the night of today, UTC.
+
+    Raises:
+        LoopError: no night's name.
+    """
+    name, data = parse_night(night)[1], settings.paths.resolve("data")
+    begun = Nights(data).begun(name)
+    if begun is not None:
+        return begun
+    with QueryLog(data / "queries") as log, LabelStore(label_store_path(settings)) as labels:
+        return next_snapshot(log, labels, Nights(data), name, now=dt.datetime.now(dt.UTC))
 
 
 def past_snapshot(log: QueryLog, labels: LabelStore, since: dt.date, until: dt.date, *, now: dt.datetime) -> Snapshot:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streetvision_core.loop.workspace import Workspace, parse_day
+from streetvision_core.loop.workspace import Workspace, parse_night
 from streetvision_core.settings import Settings
 
 
@@ -13,9 +13,9 @@ def night_folder(settings: Settings, day: str) -> Path:
 
     Args:
         settings: the workspace.
-        day: `YYYY-MM-DD`; empty means today, UTC.
+        day: `YYYY-MM-DD`, or a night's name; empty means today, UTC.
 
     Raises:
         LoopError: not a day.
     """
-    return Workspace.of(settings).day_folder(parse_day(day))
+    return Workspace.of(settings).day_folder(parse_night(day)[1])
