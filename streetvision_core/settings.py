@@ -7,13 +7,15 @@ Example:
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_serializer
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as SourceError
 
@@ -21,6 +23,8 @@ from streetvision_core.errors import SettingsError
 from streetvision_core.workspace import FILE, find_workspace, read_workspace_file
 
 ENV_PREFIX = "SV_"
+SECRETS = frozenset({"api_key", "notify_urls", "cache_url"})
+"""Settings whose values nobody is shown."""
 
 
 class _Section(BaseModel):
@@ -112,6 +116,11 @@ class VlmSettings(_Section):
     memory_gib: float | None = Field(
         None, gt=0, description="in this process, for all such models together; None: what is free"
     )
+
+    @field_serializer("url", when_used="json")
+    def _without_password(self, url: str) -> str:
+        """What people and files are shown; a process of our own gets all of it (`Settings.to_child_json`)."""
+        return re.sub(r"//[^/@]*@", "//**********@", url)
 
 
 class CascadeSettings(_Section):
@@ -206,7 +215,7 @@ class LoopSettings(_Section):
     int8_frames: int = Field(16, ge=2, description="calibrate the int8 copies, and as many others judge them")
     step_timeout_seconds: int = Field(900, ge=1)
     retries: int = Field(1, ge=0)
-    notify_urls: tuple[str, ...] = ()
+    notify_urls: tuple[SecretStr, ...] = Field((), description="apprise URLs; they hold tokens")
 
 
 class ServingSettings(_Section):
@@ -227,7 +236,9 @@ class ServingSettings(_Section):
     connections_per_address: int = Field(256, ge=1, description="of max_connections, for one caller's address")
     cache_entries: int = Field(10_000, ge=0, description="verdicts kept; 0 keeps none")
     cache_seconds: float = Field(3600.0, gt=0)
-    cache_url: str | None = Field(None, description="redis://host:port/db, shared by gateways; None: in the process")
+    cache_url: SecretStr | None = Field(
+        None, description="redis://host:port/db, shared by gateways; it may hold a password; None: in the process"
+    )
     keys: Literal["auto", "required", "off"] = Field("auto", description="auto: needed on addresses others can reach")
     hosts: tuple[str, ...] = Field((), description="names the server is asked under, beside addresses and its own name")
     behind_proxy: bool = Field(False, description="all requests come through a proxy, which says from where")
@@ -298,6 +309,10 @@ class Settings(BaseSettings):
     serving: ServingSettings = ServingSettings()
     sn72: Sn72Settings = Sn72Settings()
 
+    def to_child_json(self) -> str:
+        """Everything as one line of JSON with its secrets, for a process of our own; never for people or logs."""
+        return json.dumps(self.model_dump(), default=_revealed)
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -309,6 +324,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over file and profile, which arrive as init values."""
         return env_settings, init_settings
+
+
+def _revealed(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def profile_names() -> list[str]:
@@ -347,7 +366,7 @@ def load_settings(profile: str | None = None) -> Settings:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
-            got=f"{where} = {first.get('input')!r} ({first['msg']})",
+            got=f"{where} = {_shown(first['loc'], first.get('input'))} ({first['msg']})",
             allowed=_allowed(first["loc"]),
             action=f"correct {_source_of(first['loc'], home, written, name)}",
             where=where,
@@ -407,6 +426,12 @@ def _refuse_unknown_variables() -> None:
                     action=f"unset {key} or correct its name",
                     where=first,
                 )
+
+
+def _shown(where: tuple[int | str, ...], value: Any) -> str:
+    """A wrong value as people may see it: secrets stay hidden."""
+    names = {str(part) for part in where}
+    return "a hidden value" if names & SECRETS else repr(value)
 
 
 def _allowed(where: tuple[int | str, ...]) -> str:

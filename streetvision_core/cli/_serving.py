@@ -109,7 +109,7 @@ def _first_version(settings: Settings) -> None:
     except RegistryError as error:
         say(("the promotions history cannot be read", "bold red"), f"; what is whole of it serves: {error.got}")
         return
-    process = get_context("spawn").Process(target=_make_first_version, args=(settings.model_dump_json(),))
+    process = get_context("spawn").Process(target=_make_first_version, args=(settings.to_child_json(),))
     process.start()
 
     def stop(*_: object) -> None:

@@ -24,7 +24,7 @@ _LOOP_ONLY = ("step_timeout_seconds", "retries", "notify_urls")
 def kernel_environment(settings: Settings, mark: str) -> dict[str, str]:
     """The environment of a step's kernel, so that `load_settings()` in the notebook returns `settings`."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(ENV_PREFIX) and k != _NO_BYTECODE}
-    values = settings.model_dump(mode="json")
+    values = json.loads(settings.to_child_json())
     values["paths"]["home"] = str(settings.paths.home.resolve())
     values["loop"]["notify_urls"] = []  # they hold secrets, and no notebook notifies
     return {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import structlog
+from pydantic import SecretStr
 
 from streetvision_core.registry.age import AgeNotice, record_notice, said_before
 from streetvision_core.registry.versions import Registry
@@ -15,7 +16,7 @@ logger = structlog.get_logger(__name__)
 Kind = Literal["info", "success", "warning", "failure"]
 
 
-def notify(urls: Sequence[str], title: str, body: str, kind: Kind = "info") -> bool:
+def notify(urls: Sequence[str | SecretStr], title: str, body: str, kind: Kind = "info") -> bool:
     """Sends a message through apprise.
 
     Args:
@@ -30,12 +31,12 @@ def notify(urls: Sequence[str], title: str, body: str, kind: Kind = "info") -> b
     """
     if not urls:
         return True
-    sent = [_send(url, title, body, kind) for url in urls]
+    sent = [_send(url if isinstance(url, str) else url.get_secret_value(), title, body, kind) for url in urls]
     logger.info("notified", receivers=len(urls), sent=sum(sent))
     return all(sent)
 
 
-def notify_age(urls: Sequence[str], registry: Registry, notice: AgeNotice) -> bool:
+def notify_age(urls: Sequence[str | SecretStr], registry: Registry, notice: AgeNotice) -> bool:
     """Sends the age of the serving version, once for each day of the list.
 
     Returns:

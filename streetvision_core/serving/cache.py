@@ -50,7 +50,7 @@ def open_cache(settings: ServingSettings, metrics: Metrics) -> VerdictCache:
         return MemoryCache(settings.cache_entries, settings.cache_seconds)
     from streetvision_core.serving.cache_redis import RedisCache  # needs the extra `ops`
 
-    return RedisCache(settings.cache_url, settings.cache_seconds, metrics)
+    return RedisCache(settings.cache_url.get_secret_value(), settings.cache_seconds, metrics)
 
 
 class MemoryCache:

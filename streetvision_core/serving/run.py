@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import socket
+import stat
 import sys
 import tempfile
 import threading
@@ -276,8 +277,8 @@ def _listen_at(address: str) -> socket.socket:
     path, host, port = address_parts(address)
     if path is None:
         return _listen(host, port)
+    _clear_socket(Path(path))
     try:
-        Path(path).unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         Path(path).chmod(0o600)
@@ -290,6 +291,40 @@ def _listen_at(address: str) -> socket.socket:
             action="choose another --listen",
             path=path,
         ) from error
+
+
+def _clear_socket(path: Path) -> None:
+    """Removes a socket that nobody listens on any more, and nothing else.
+
+    Raises:
+        ServingError: somebody listens on it, or it is no socket.
+    """
+    try:
+        kind = path.lstat().st_mode
+    except OSError:  # absent, or not to be looked at, which binding names
+        return
+    if not stat.S_ISSOCK(kind):
+        raise ServingError(
+            got=f"{path}, which is no socket and stays as it is",
+            allowed="a path where nothing lies, or a socket that nobody listens on",
+            action="name another path: streetvision serve --role model --listen unix:/path/to/socket",
+            path=str(path),
+        )
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(1.0)
+        try:
+            caller.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+        except OSError:
+            pass  # full, slow or not ours: there is somebody
+    raise ServingError(
+        got=f"{path}, which another server listens on",
+        allowed="a socket of its own for each model server",
+        action="end that server, or name another path: streetvision serve --role model --listen unix:/path/to/socket",
+        path=str(path),
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

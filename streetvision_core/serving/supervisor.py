@@ -86,7 +86,7 @@ class Child:
         process = subprocess.Popen(self._command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended already, which is seen next
-            process.stdin.write(self._settings.model_dump_json().encode() + b"\n")
+            process.stdin.write(self._settings.to_child_json().encode() + b"\n")
             process.stdin.flush()
         return process
 

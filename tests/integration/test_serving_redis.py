@@ -1,11 +1,14 @@
 """The shared cache with a real Redis, which goes away and comes back."""
 
+import importlib
+import json
 import shutil
 import socket
 import subprocess
 import time
 
 import pytest
+from pydantic import SecretStr
 
 from streetvision_core.errors import ServingError
 from streetvision_core.serving.app import create_app
@@ -56,7 +59,7 @@ def redis(tmp_path_factory):
 
 
 def test_redis__two_gateways_share_answers_and_outlive_it(redis):
-    settings = settings_with(cache_url=redis.url)
+    settings = settings_with(cache_url=SecretStr(redis.url))
     first_app, second_app = (create_app(StubEngine(), settings) for _ in range(2))
     with in_background(first_app) as first_url, in_background(second_app) as second_url:
         first, second = Server(first_app, first_url), Server(second_app, second_url)
@@ -68,7 +71,7 @@ def test_redis__two_gateways_share_answers_and_outlive_it(redis):
         assert fresh == known
         assert second.value("sv_cache_hits_total") == 1
         (key,) = redis.ask("keys", "*").split()
-        assert key == f"sv1:stub:stub:{fresh['sha256']}"
+        assert key == f"sv2:stub:stub:{fresh['sha256']}"
         assert 3500 < int(redis.ask("ttl", key)) <= 3600
 
         redis.ask("set", key, "nonsense")
@@ -85,6 +88,76 @@ def test_redis__two_gateways_share_answers_and_outlive_it(redis):
         redis.start()
         wait_for(lambda: first.post(picture(2)).json()["cached"])
         assert first.value("sv_cache_up") == 1
+
+
+def lies(entry):
+    """What may stand in a shared cache in the place of an answer."""
+    other = json.loads(json.dumps(entry))
+    verdict = {**other["verdict"], "model_version": "another"}
+    changes = [
+        {"verdict": verdict},
+        {"verdict": {**other["verdict"], "policy": "another"}},
+        {"verdict": {**other["verdict"], "p_roadwork": None}},
+        {"verdict": {**other["verdict"], "p_roadwork": 7}},
+        {"verdict": {**other["verdict"], "p_roadwork": "0.9"}},
+        {"verdict": {**other["verdict"], "evidence": []}},
+        {"verdict": {**other["verdict"], "evidence": None}},
+        {"verdict": {**other["verdict"], "exit_stage": "coffee"}},
+        {"verdict": {**other["verdict"], "seconds": -1}},
+        {"verdict": 7},
+        {"width": 0},
+        {"width": "wide"},
+        {"height": None},
+        {"era": "jurassic"},
+        {"complete": False},
+        {"complete": "yes"},
+        {"steps": None},
+        {"steps": {"decode": "quick"}},
+        {"sha256": "0" * 64},
+    ]
+    texts = [json.dumps({**other, **change}).encode() for change in changes]
+    texts += [json.dumps({k: v for k, v in other.items() if k != name}).encode() for name in other]
+    return [*texts, b"", b"null", b"[]", b"7", b"[" * 100_000, b"\xff\xfe", b"x" * 2**21]
+
+
+def test_redis__an_entry_that_lies_is_a_miss(redis):
+    client = redis_client(redis)
+    app = create_app(StubEngine(), settings_with(cache_url=SecretStr(redis.url)))
+    with in_background(app) as url:
+        server = Server(app, url)
+        honest = server.post(picture(77)).json()
+        key = f"sv2:stub:stub:{honest['sha256']}"
+        wait_for(lambda: client.exists(key))
+        entry = client.get(key)
+        told = lies(json.loads(entry))
+        for lie in told:
+            client.set(key, lie)
+            answer = server.post(picture(77))
+            assert (answer.status_code, answer.json()["cached"]) == (200, False), lie[:200]
+            assert answer.json()["p_roadwork"] == honest["p_roadwork"], lie[:200]
+        assert server.value("sv_cache_errors_total", reason="entry") == len(told)
+        client.delete(key)
+        client.rpush(key, "a list where a text should be")
+        assert server.post(picture(77)).json()["cached"] is False
+        assert server.value("sv_cache_errors_total", reason="unreachable") == 0, "no second without a cache"
+        client.set(key, entry)
+        assert server.post(picture(77)).json()["cached"]
+
+
+def test_redis__a_pooled_connection_that_was_closed_costs_no_second_without_a_cache(redis):
+    client = redis_client(redis)
+    app = create_app(StubEngine(), settings_with(cache_url=SecretStr(redis.url)))
+    with in_background(app) as url:
+        server = Server(app, url)
+        server.post(picture(5))
+        wait_for(lambda: server.post(picture(5)).json()["cached"])
+        client.client_kill_filter(_type="normal", skipme=True)
+        assert server.post(picture(5)).json()["cached"]
+        assert server.value("sv_cache_errors_total", reason="unreachable") == 0
+
+
+def redis_client(redis):
+    return importlib.import_module("redis").Redis.from_url(redis.url)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:6379", "http://127.0.0.1", "redis://127.0.0.1:port"])

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from streetvision_core.errors import ServingError
 from streetvision_core.images.decode import encode_jpeg
@@ -19,7 +21,8 @@ from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.registry.decision import Override
 from streetvision_core.registry.versions import Registry
 from streetvision_core.serving.reload import UNREADABLE
-from streetvision_core.serving.run import serve
+from streetvision_core.serving.run import _listen_at, serve, serve_model
+from streetvision_core.serving.stub import StubEngine
 from streetvision_core.settings import load_settings
 
 MODEL = """
@@ -205,3 +208,63 @@ def test_serve__follows_a_pin_of_the_registry(process, tmp_path):
     wait_until(lambda: process.answer(1)["model_version"] == second)
     registry.pin(process.champion, "a test", "as shown at the fair")
     wait_until(lambda: process.answer(1)["model_version"] == process.champion)
+
+
+def test_serve_model__never_takes_the_socket_of_another_server_nor_deletes_a_file(tmp_path):
+    path = tmp_path / "model.sock"
+    with _listen_at(f"unix:{path}"):
+        with pytest.raises(ServingError, match="which another server listens on"):
+            _listen_at(f"unix:{path}")
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(str(path))  # the first one is still there
+    assert path.is_socket(), "what a kill leaves behind"
+    with _listen_at(f"unix:{path}"):
+        pass
+    for name, make in (("file", Path.touch), ("folder", Path.mkdir)):
+        there = tmp_path / name
+        make(there)
+        with pytest.raises(ServingError, match="which is no socket and stays as it is"):
+            _listen_at(f"unix:{there}")
+        assert there.exists()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "file")
+    with pytest.raises(ServingError, match="which is no socket"):
+        _listen_at(f"unix:{link}")
+
+
+def test_serve_model__a_second_one_on_the_same_socket_ends_with_a_named_error(start, tmp_path):
+    process = start(tmp_path)
+    process.answer(1)
+    model = process.model()
+    words = Path(f"/proc/{model}/cmdline").read_bytes().split(b"\0")
+    address = next(word.decode() for word in words if word.startswith(b"unix:"))
+    with pytest.raises(ServingError, match="which another server listens on"):
+        serve_model(load_settings(), address, StubEngine)
+    assert process.answer(2)["model_version"] == process.champion
+
+
+def test_serve__secrets_reach_the_model_server_whole(tmp_path):
+    program = "import sys; from streetvision_core.settings import Settings\n" + (
+        "s = Settings.model_validate_json(sys.stdin.readline())\n"
+        "print(s.vlm.api_key.get_secret_value(), s.loop.notify_urls[0].get_secret_value(), s.vlm.url,"
+        " s.serving.cache_url.get_secret_value())"
+    )
+    base = load_settings()
+    settings = base.model_copy(
+        update={
+            "vlm": base.vlm.model_copy(update={"api_key": SecretStr("k-1"), "url": "http://me:pw@host/v1"}),
+            "loop": base.loop.model_copy(update={"notify_urls": (SecretStr("discord://id/t-2"),)}),
+            "serving": base.serving.model_copy(update={"cache_url": SecretStr("redis://:p-3@host/0")}),
+        }
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=settings.to_child_json() + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["k-1", "discord://id/t-2", "http://me:pw@host/v1", "redis://:p-3@host/0"]
+    shown = settings.model_dump_json() + repr(settings)
+    assert not [secret for secret in ("k-1", "t-2", "p-3") if secret in shown]
+    assert "me:pw" not in settings.model_dump_json()

@@ -1,7 +1,10 @@
+import json
 import os
 
 import pytest
+from typer.testing import CliRunner
 
+from streetvision_core.cli._app import app
 from streetvision_core.errors import SettingsError
 from streetvision_core.settings import load_settings, profile_names
 
@@ -53,3 +56,38 @@ def test_load_settings__refuses_by_name(monkeypatch, variable, value, got, allow
 def test_paths__count_from_home(monkeypatch, tmp_path):
     monkeypatch.setenv("SV_PATHS__HOME", str(tmp_path))
     assert load_settings().paths.resolve("data") == tmp_path / "data"
+
+
+SECRETS = {
+    "SV_VLM__API_KEY": "key-4711",
+    "SV_LOOP__NOTIFY_URLS": '["discord://id/token-4711", "mailto://me:word-4711@host"]',
+    "SV_SERVING__CACHE_URL": "redis://:pass-4711@host:6379/0",
+    "SV_VLM__URL": "http://me:pass-4711@host:8000/v1",
+}
+
+
+def test_secrets__doctor_shows_none_of_them(monkeypatch, tmp_path):
+    for name, value in {**SECRETS, "SV_PATHS__HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+    assert json.loads(result.stdout)["settings"]["vlm"]["url"] == "http://**********@host:8000/v1"
+    assert "4711" not in result.output
+    settings = load_settings()
+    assert settings.to_child_json().count("4711") == 5
+    assert "4711" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SV_LOOP__NOTIFY_URLS", '{"url": "discord://id/token-4711"}'),
+        ("SV_LOOP__NOTIFY_URLS", "[4711]"),
+        ("SV_LOOP__NOTIFY_URLS", "discord://id/token-4711"),
+    ],
+)
+def test_secrets__an_error_about_one_does_not_show_it(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings("embedded")
+    assert "4711" not in str(caught.value)
+    assert "loop" in str(caught.value)
