@@ -231,6 +231,7 @@ class ServingSettings(_Section):
     deadline_seconds: float = Field(9.0, gt=0, le=60, description="longest a caller waits; it may ask for less")
     video_seconds: float = Field(120.0, gt=0, description="longest the caller of a video waits")
     body_seconds: float = Field(10.0, gt=0, description="longest a body may take to arrive")
+    body_bytes_per_second: int = Field(16 * 1024, gt=0, description="slower bodies are refused, after two seconds")
     head_seconds: float = Field(10.0, gt=0, description="longest a connection may be silent, or take to send a head")
     max_connections: int = Field(1024, ge=1, description="one more closes the one that has been idle longest")
     connections_per_address: int = Field(256, ge=1, description="of max_connections, for one caller's address")

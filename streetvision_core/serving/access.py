@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from streetvision_core.errors import AccessError, RateLimitError, ServingError, StreetVisionError
 from streetvision_core.serving.keys import ApiKey, KeyFile, open_keys
 from streetvision_core.serving.metrics import Metrics
-from streetvision_core.serving.origin import is_loopback, origin_of
+from streetvision_core.serving.origin import CALLER, CHARGE, is_loopback, origin_of
 from streetvision_core.serving.protocols._answers import error_response
 from streetvision_core.settings import Settings
 
@@ -59,6 +60,11 @@ class Buckets:
             )
         self._state[key.id] = (tokens - 1, now)
 
+    def charge(self, key: ApiKey, images: int) -> None:
+        """Takes more than is there, if it must be: what a request holds is known only once it has come."""
+        tokens, since = self._state.get(key.id, (float(self._burst), self._clock()))
+        self._state[key.id] = (tokens - images, since)
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRule:
@@ -94,7 +100,7 @@ class Access:
         """Passes a request on, or answers 401 or 429."""
         if scope["type"] == "http" and self._guards(scope):
             try:
-                self._check(Headers(scope=scope))
+                self._check(scope, Headers(scope=scope))
             except StreetVisionError as error:
                 self._metrics.rejects.labels(type(error).__name__).inc()
                 await error_response(error)(scope, receive, send)
@@ -107,7 +113,7 @@ class Access:
             return not origin_of(scope).here
         return path.startswith("/v1/") and (self._everyone or not origin_of(scope).here)
 
-    def _check(self, headers: Mapping[str, str]) -> None:
+    def _check(self, scope: Scope, headers: Mapping[str, str]) -> None:
         shown = headers.get(KEY_HEADER, "")
         bearer = headers.get("authorization", "")
         if not shown and bearer[: len(_BEARER)].lower() == _BEARER:
@@ -120,6 +126,7 @@ class Access:
                 action=f"send it as `Authorization: Bearer KEY` or `{KEY_HEADER}: KEY`",
             )
         self._buckets.take(key)
+        scope[CALLER], scope[CHARGE] = key.name, partial(self._buckets.charge, key)
         self._metrics.key_requests.labels(key.name).inc()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,7 +84,7 @@ class Gateway:
         self._backend.identity(_ANY)
 
     async def answer(
-        self, images: Sequence[Image], deadline: float, origin: str, *, partial: bool = False
+        self, images: Sequence[Image], deadline: float, origin: str, *, partial: bool = False, caller: str = ""
     ) -> list[Outcome]:
         """Answers images; cancelling gives up those not yet answered and frees their places.
 
@@ -93,13 +94,14 @@ class Gateway:
             origin: the protocol's name, for the query log.
             partial: shortly before the deadline, answer with what the stages so far have seen; such an answer has
                 `complete` False. Without any evidence by then, a `DeadlineError`.
+            caller: who asks; while others wait, its share of the places is bounded.
 
         Returns:
             One outcome per image, in order; an image's own error does not touch the others.
 
         Raises:
             NotReadyError: there is no model.
-            OverloadedError: there is no place for all of them.
+            OverloadedError: there is no place for all of them, or not all would be answered before the deadline.
         """
         received_at = datetime.now(UTC)
         keys = [CacheKey(image.sha256, *self._backend.identity(image)) for image in images]
@@ -107,7 +109,9 @@ class Gateway:
         missing = [image for image, answer in zip(images, known, strict=True) if answer is None]
         self._metrics.cache_hits.inc(len(images) - len(missing))
         self._metrics.cache_misses.inc(len(missing))
-        with self._places.take(len(missing)):
+        # an answer from what is known so far comes in time in any case
+        seconds = math.inf if partial else deadline - asyncio.get_running_loop().time()
+        with self._places.take(len(missing), caller, seconds):
             fresh = iter(await self._ask_all(missing, deadline, partial))
         outcomes = [
             Outcome(image, answer, cached=True) if answer is not None else next(fresh)
@@ -117,7 +121,7 @@ class Gateway:
             self._note(outcome, origin, received_at)
         return outcomes
 
-    async def answer_video(self, video: Image, deadline: float) -> dict[str, Any]:
+    async def answer_video(self, video: Image, deadline: float, caller: str = "") -> dict[str, Any]:
         """The verdict over time of a video; neither cached nor logged. It takes as many places as frames at a time.
 
         Raises:
@@ -125,7 +129,7 @@ class Gateway:
             DeadlineError: it takes too long.
             StreetVisionError: what the model side names.
         """
-        with self._places.take(min(FRAMES_AT_A_TIME, self._places.limit)):
+        with self._places.take(min(FRAMES_AT_A_TIME, self._places.limit), caller):
             try:
                 async with asyncio.timeout_at(deadline):
                     return await self._backend.answer_video(video, deadline)
@@ -145,8 +149,9 @@ class Gateway:
         except TimeoutError:
             return Outcome(image, deadline_passed(self._places.retry()))
         except StreetVisionError as error:
+            self._places.note_done()
             return Outcome(image, error)
-        self._places.learn(answer.verdict.seconds)
+        self._places.note_done()
         # without evidence a stage failed, incomplete the time was short: the next time it may be otherwise
         if answer.verdict.evidence and answer.complete:
             key = CacheKey(image.sha256, answer.verdict.model_version, answer.verdict.policy)

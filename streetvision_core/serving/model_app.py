@@ -86,7 +86,7 @@ class _Handler:
             return self._refuse(error)
         if answer is None:
             return GONE
-        self._places.learn(answer.verdict.seconds)
+        self._places.note_done()
         return json_response(wire.answer_to_dict(answer))
 
     async def answer_video(self, request: Request) -> Response:

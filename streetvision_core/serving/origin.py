@@ -11,6 +11,8 @@ from typing import Final
 from starlette.types import Scope
 
 KEY: Final = "streetvision.origin"
+CALLER: Final = "streetvision.caller"
+CHARGE: Final = "streetvision.charge"
 _PROXIES: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
 """What a proxy adds; a caller on this machine sends none of it."""
 _V6_PREFIX: Final = 64
@@ -72,6 +74,22 @@ def origin_of(scope: Scope) -> Origin:
     """The origin that `wall` read, or, where there is no wall, one read now."""
     known = scope.get(KEY)
     return known if isinstance(known, Origin) else read_origin(scope, behind_proxy=False)
+
+
+def caller_of(scope: Scope) -> str:
+    """Whose request it is, for fair shares: the name of its key, else its address."""
+    name = scope.get(CALLER)
+    if name is not None:
+        return f"key {name}"
+    origin = scope.get(KEY)
+    return origin.address if isinstance(origin, Origin) else ""
+
+
+def charge_images(scope: Scope, images: int) -> None:
+    """Takes what several images cost from the caller's rate, of which one request has paid for one."""
+    charge = scope.get(CHARGE)
+    if charge is not None and images > 1:
+        charge(images - 1)
 
 
 @lru_cache(4096)

@@ -275,8 +275,8 @@ def test_hang_up__frees_the_place_and_never_reaches_the_model(start):
 def test_hang_up__in_the_middle_of_a_body_gives_the_memory_back(start):
     server = start(StubEngine(), max_bytes_in_flight=20_000)
     with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as line:
-        line.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 19990\r\n\r\nab")
-        wait_for(lambda: server.value("sv_bytes_in_flight") == 19_990)
+        line.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 19990\r\n\r\n" + b"a" * 19_980)
+        wait_for(lambda: server.value("sv_bytes_in_flight") == 19_980)  # what has come, not what was promised
         assert server.post(picture(1)).status_code == 429
     wait_for(lambda: server.value("sv_bytes_in_flight") == 0)
     assert server.post(picture(1)).status_code == 200

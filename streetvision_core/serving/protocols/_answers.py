@@ -68,9 +68,13 @@ def tagged(body: dict[str, Any]) -> dict[str, Any]:
 def outcome_response(outcomes: list[Outcome], many: bool, evidence: bool) -> Response:
     """One image's verdict or error; for forms that may hold several, `{"results": […]}`.
 
-    If every image of several failed, the first one's error is the answer.
+    If every image of several failed, the first one's error is the answer. If there was no time for all of them, that is
+    the answer: half of one would be paid for twice.
     """
     failures = [o.answer for o in outcomes if isinstance(o.answer, StreetVisionError)]
+    late = next((error for error in failures if isinstance(error, errors.DeadlineError)), None)
+    if late is not None:
+        return error_response(late)
     if len(failures) == len(outcomes):
         return error_response(failures[0])
     results = [to_dict(outcome, evidence) for outcome in outcomes]

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
-import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,9 +23,14 @@ from streetvision_core.errors import (
 from streetvision_core.images.sniff import sniff
 from streetvision_core.serving.admission import Reservation
 from streetvision_core.serving.backend import Image
+from streetvision_core.serving.protocols._json import load_json
 from streetvision_core.serving.protocols._multipart import read_parts
-from streetvision_core.settings import Settings
+from streetvision_core.settings import ServingSettings, Settings
 
+GRACE_SECONDS: Final = 2.0
+"""Only then is looked how fast a body arrives."""
+MAX_DIGITS: Final = 20
+"""Of a declared length; the router of the request has taken it for a number already."""
 HEAVY_BYTES: Final = 256 * 1024
 """Larger bodies are taken apart in a thread, so that other requests do not wait for it."""
 
@@ -78,7 +83,7 @@ async def read_images(request: Request, settings: Settings, held: Reservation) -
     """
     content_type = request.headers.get("content-type", "")
     form = _form_of(content_type, settings)
-    body = await read_capped(request, form.max_bytes, settings.serving.body_seconds, held)
+    body = await read_capped(request, form.max_bytes, settings.serving, held)
     if len(body) < HEAVY_BYTES:
         return _take_apart(body, content_type, form, settings)
     return await asyncio.to_thread(_take_apart, body, content_type, form, settings)
@@ -103,11 +108,7 @@ async def read_video(request: Request, settings: Settings, held: Reservation) ->
             action="send the file's bytes, e.g. curl -H 'Content-Type: video/mp4' --data-binary @drive.mp4",
         )
     most = min(settings.video.max_bytes, settings.serving.max_body_bytes)
-    try:
-        async with asyncio.timeout(settings.serving.body_seconds):
-            data = await _read(request, most, held)
-    except TimeoutError:
-        raise _too_slow(settings.serving.body_seconds) from None
+    data = await read_capped(request, most, settings.serving, held)
     if sniff(data).media == "image":
         raise image_at_video("a picture")
     return Image(data, "video", await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest()))
@@ -131,32 +132,44 @@ def _form_of(content_type: str, settings: Settings) -> _Form:
     )
 
 
-async def read_capped(request: Request, max_bytes: int, seconds: float, held: Reservation) -> bytes:
+async def read_capped(
+    request: Request, max_bytes: int, limits: ServingSettings, held: Reservation, seconds: float = math.inf
+) -> bytes:
     """Reads a body; what is too large is refused before or while it arrives, never after.
+
+    Args:
+        request: the request.
+        max_bytes: the most it may have.
+        limits: how slowly it may arrive.
+        held: what has arrived counts here; what was promised counts for nothing.
+        seconds: longest it may take, if that is less than `body_seconds`.
 
     Raises:
         ImageTooLargeError: more than `max_bytes`.
-        RequestTimeoutError: not there within `seconds`.
+        RequestTimeoutError: it arrives too slowly.
         OverloadedError: other requests hold the memory.
     """
-    try:
-        async with asyncio.timeout(seconds):
-            return await _read(request, max_bytes, held)
-    except TimeoutError:
-        raise _too_slow(seconds) from None
-
-
-async def _read(request: Request, max_bytes: int, held: Reservation) -> bytes:
     declared = request.headers.get("content-length", "")
-    if declared.isdigit():
+    if declared.isdigit() and len(declared) < MAX_DIGITS:
         _check_size(int(declared), max_bytes)
-        held.grow_to(int(declared))
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        _check_size(size, max_bytes)
-        held.grow_to(size)
-        chunks.append(chunk)
+        held.expect(int(declared))
+    elif declared:
+        _check_size(max_bytes + 1, max_bytes)
+    started = asyncio.get_running_loop().time()
+    ends = started + min(limits.body_seconds, seconds)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout_at(min(ends, started + GRACE_SECONDS)) as patience:
+            async for chunk in request.stream():
+                size += len(chunk)
+                _check_size(size, max_bytes)
+                held.grow_to(size)
+                if chunks:
+                    patience.reschedule(min(ends, started + GRACE_SECONDS + size / limits.body_bytes_per_second))
+                chunks.append(chunk)
+    except TimeoutError:
+        raise _too_slow(min(limits.body_seconds, seconds), limits.body_bytes_per_second) from None
     return b"".join(chunks)
 
 
@@ -198,10 +211,7 @@ def _parse_multipart(body: bytes, content_type: str) -> tuple[list[tuple[str, by
 
 
 def _parse_json(body: bytes, content_type: str) -> tuple[list[tuple[str, bytes]], bool]:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise _bad_json(f"no JSON: {str(error)[:100]}") from error
+    value = load_json(body)
     if not isinstance(value, dict) or set(value) not in ({"image"}, {"images"}):
         raise _bad_json("JSON of another form")
     if "image" in value:
@@ -230,9 +240,9 @@ def _bad_json(got: str) -> RequestError:
     )
 
 
-def _too_slow(seconds: float) -> RequestTimeoutError:
+def _too_slow(seconds: float, rate: int) -> RequestTimeoutError:
     return RequestTimeoutError(
-        got=f"a body that took more than {seconds:g} s",
-        allowed=f"bodies that arrive within {seconds:g} s",
+        got="a body that arrives too slowly",
+        allowed=f"bodies that arrive within {seconds:g} s, at {rate} bytes a second or more",
         action="send it again over a faster line, or send a smaller picture",
     )

@@ -16,9 +16,10 @@ from starlette.responses import Response
 from streetvision_core.errors import EngineError, ImageFormatError, RequestError, StreetVisionError
 from streetvision_core.images.sniff import sniff
 from streetvision_core.serving import _request_id
-from streetvision_core.serving.admission import ByteBudget
+from streetvision_core.serving.admission import ByteBudget, overloaded
 from streetvision_core.serving.gateway import Gateway, Outcome
 from streetvision_core.serving.metrics import Metrics
+from streetvision_core.serving.origin import caller_of, charge_images
 from streetvision_core.serving.protocols._answers import error_response, json_response, outcome_response
 from streetvision_core.serving.protocols._body import read_images, read_video, video_at_image
 from streetvision_core.serving.protocols._connection import GONE, while_connected
@@ -27,6 +28,7 @@ from streetvision_core.types import is_unsure
 
 Work = Callable[[Request, float], Awaitable[Response]]
 PROTOCOL: Final = "http"
+VIDEO_RETRY_SECONDS: Final = 5
 DEADLINE_HEADER: Final = "x-deadline-seconds"
 _SWITCHES: Final = {"": False, "false": False, "0": False, "true": True, "1": True}
 _log = structlog.get_logger(__name__)
@@ -45,7 +47,9 @@ class HttpProtocol:
         self._gateway = gateway
         self._settings = settings
         self._metrics = metrics
-        self._bytes = ByteBudget(settings.serving.max_bytes_in_flight)
+        self._bytes = ByteBudget(settings.serving.max_bytes_in_flight, settings.serving.max_body_bytes)
+        self._watching: set[str] = set()
+        """Callers whose video is being answered; each may have one."""
         metrics.bytes_in_flight.set_function(lambda: self._bytes.used)
 
     async def predict(self, request: Request) -> Response:
@@ -81,9 +85,12 @@ class HttpProtocol:
         self._gateway.check_open()
         evidence = _read_switch(request, "evidence")
         deadline = started + _read_deadline(request, self._settings.serving.deadline_seconds)
-        with self._bytes.reserve() as held:
+        caller = caller_of(request.scope)
+        with self._bytes.reserve(caller) as held:
             images = await read_images(request, self._settings, held)
-            outcomes = await while_connected(request, self._gateway.answer(images.items, deadline, PROTOCOL))
+            charge_images(request.scope, len(images.items))
+            work = self._gateway.answer(images.items, deadline, PROTOCOL, caller=caller)
+            outcomes = await while_connected(request, work)
         if outcomes is None:
             return self._gone()
         return outcome_response([_name_endpoint(outcome) for outcome in outcomes], images.many, evidence)
@@ -91,9 +98,16 @@ class HttpProtocol:
     async def _predict_video(self, request: Request, started: float) -> Response:
         self._gateway.check_open()
         deadline = started + _read_deadline(request, self._settings.serving.video_seconds)
-        with self._bytes.reserve() as held:
-            video = await read_video(request, self._settings, held)
-            answer = await while_connected(request, self._gateway.answer_video(video, deadline))
+        caller = caller_of(request.scope)
+        if caller in self._watching:
+            raise overloaded("a second video of one caller", "one at a time", VIDEO_RETRY_SECONDS)
+        self._watching.add(caller)
+        try:
+            with self._bytes.reserve(caller) as held:
+                video = await read_video(request, self._settings, held)
+                answer = await while_connected(request, self._gateway.answer_video(video, deadline, caller))
+        finally:
+            self._watching.discard(caller)
         if answer is None:
             return self._gone()
         return json_response({**answer, "unsure": is_unsure(answer["p_roadwork"])})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from streetvision_core.errors import RequestError
 from streetvision_core.serving.backend import Image
+from streetvision_core.serving.protocols._json import load_json
 from streetvision_core.serving.protocols.sn72.headers import EMPTY_HASH
 from streetvision_core.serving.protocols.sn72.refusals import refused
 from streetvision_core.settings import Sn72Settings
@@ -35,9 +36,9 @@ def parse_body(body: bytes, signed_hash: str, settings: Sn72Settings) -> Query:
         QueryRefusedError: not the JSON of an ImageSynapse, or not the body that was signed.
     """
     try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise refused("body", f"no JSON ({str(error)[:80]})", "the JSON of an ImageSynapse") from error
+        fields = load_json(body)
+    except RequestError as error:
+        raise refused("body", error.got[:80], "the JSON of an ImageSynapse") from error
     text = fields.get("image") if isinstance(fields, dict) else None
     if not isinstance(text, str):
         raise refused("body", "JSON without a text 'image'", "the JSON of an ImageSynapse")

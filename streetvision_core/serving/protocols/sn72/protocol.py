@@ -83,7 +83,8 @@ class Sn72Protocol:
         self._settings = settings
         self._limits = own
         self._metrics = metrics
-        self._budget = ByteBudget(settings.serving.max_bytes_in_flight)
+        self._serving = settings.serving
+        self._budget = ByteBudget(settings.serving.max_bytes_in_flight, settings.sn72.max_body_bytes)
         self._access = Access(own, SnapshotFile(folder / SNAPSHOT_FILE))
         self._nonces = Nonces(folder / NONCES_FILE, own.nonce_past_seconds, own.nonce_future_seconds, own.max_nonces)
         self._own = Sn72Metrics(metrics.registry, self._access.snapshot)
@@ -133,13 +134,13 @@ class Sn72Protocol:
         wait = min(signed.timeout_seconds, self._limits.deadline_seconds) - self._limits.margin_seconds
         deadline = course.started + max(wait, 0.0)
         self._gateway.check_open()
-        with self._budget.reserve() as held:
+        with self._budget.reserve(signed.sender) as held:
             body = await self._read(request, held, deadline - loop.time())
             heavy = len(body) >= HEAVY_BYTES
             parse = (body, signed.body_hash, self._limits)
             query = await asyncio.to_thread(parse_body, *parse) if heavy else parse_body(*parse)
             self._own.observe_query(signed.sender)
-            work = self._gateway.answer([query.image], deadline, PROTOCOL, partial=True)
+            work = self._gateway.answer([query.image], deadline, PROTOCOL, partial=True, caller=signed.sender)
             outcomes = await while_connected(request, work)
         if outcomes is None:
             return self._gone()
@@ -162,7 +163,7 @@ class Sn72Protocol:
             raise refused("signature", f"a signature that is not {signed.sender}'s", "signed queries")
 
     async def _read(self, request: Request, held: Any, seconds: float) -> bytes:
-        return await read_capped(request, self._limits.max_body_bytes, max(seconds, 0.001), held)
+        return await read_capped(request, self._limits.max_body_bytes, self._serving, held, max(seconds, 0.001))
 
     def _refuse(self, reason: str, error: Exception, course: _Course) -> Response:
         self._own.rejects.labels(reason).inc()
