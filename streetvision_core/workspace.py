@@ -11,7 +11,8 @@ A command takes the first of these:
    `streetvision init FOLDER` does that.
 
 What other modules use: `find_workspace(explicit=None) -> Workspace` (looks, makes nothing), `create_workspace(folder)`,
-`remember_workspace(workspace)`, `read_workspace_file(home)` (the settings in the file), `FORMAT`, `WorkspaceError`.
+`remember_workspace(workspace)`, `read_workspace_file(home)` (the settings in the file), `check_writable(folder)`,
+`FORMAT`, `WorkspaceError`.
 
 Example:
     >>> import tempfile
@@ -25,6 +26,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,7 @@ __all__ = [
     "FORMAT",
     "Workspace",
     "WorkspaceError",
+    "check_writable",
     "create_workspace",
     "find_checkout",
     "find_workspace",
@@ -145,6 +148,25 @@ def remember_workspace(workspace: Workspace) -> None:
         return
     with suppress(StorageError, OSError):
         atomic_write_text(file, f"{workspace.home}\n")
+
+
+def check_writable(folder: Path) -> None:
+    """Refuses a folder that cannot be written, before anything is started that would write there.
+
+    Raises:
+        WorkspaceError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-"):
+            return
+    except OSError as error:
+        raise WorkspaceError(
+            got=f"{folder}, which cannot be written ({error.strerror or error})",
+            allowed="a workspace of yours, on a disk with space",
+            action="change the folder's rights, or make another workspace: streetvision init FOLDER",
+            path=str(folder),
+        ) from error
 
 
 def read_workspace_file(home: Path) -> dict[str, Any]:

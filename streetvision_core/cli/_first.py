@@ -16,7 +16,11 @@ def first_version(settings: Settings, registry: Registry) -> None:
 
     Raises:
         DataError: there is no photograph that the profile's models can learn from.
+        ModelError: big models of the profile are not here; which, and the commands that bring them.
     """
+    from streetvision_core.models import hub
+
+    hub.require(settings)
     if registry.serving() is not None:
         return
     from streetvision_core.learning.first import record_first_of

@@ -77,9 +77,14 @@ def mine(
     gate.check(although_unpaid)
 
     from streetvision_core.serving.run import serve
+    from streetvision_core.workspace import check_writable
 
-    say(f"hotkey {settings.sn72.hotkey} answers on http://{host}:{port}/ImageSynapse once a model is ready")
-    serve(settings, host, port)
+    check_writable(settings.paths.resolve("data"))
+
+    def announce(url: str) -> None:
+        say(f"hotkey {settings.sn72.hotkey} answers on {url}ImageSynapse once a model is ready")
+
+    serve(settings, host, port, announce=announce)
 
 
 def refresh(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids as `list` shows them; none: all of the profile.")]
 
+_WIDE = 110
+"""Columns from which the table has room for commits."""
+
 models = typer.Typer(
     help="Lists, fetches and checks the big models of the profiles light and platinum.",
     epilog="Examples:  streetvision models list --profile light   ·   streetvision models pull --profile light --yes",
@@ -183,19 +186,24 @@ def _chosen(ids: list[str] | None, settings: Any) -> list[str]:
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table()
-    table.add_column("id", overflow="fold", min_width=38)
-    table.add_column("GB", justify="right")
-    for name in ("role", "licence", "access", "revision", "here"):
-        table.add_column(name, overflow="fold")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    # a narrow terminal, or a pipe, gets no commits (--json has them) and folds ids and licences; `here` is kept whole
+    wide = stdout.width >= _WIDE
+    table.add_column("id", overflow="fold", ratio=5)
+    table.add_column("GB", justify="right", no_wrap=True)
+    table.add_column("role", no_wrap=True)
+    table.add_column("licence", overflow="fold", ratio=2)
+    for name in ("access", "revision", "here") if wide else ("access", "here"):
+        table.add_column(name, no_wrap=True)
     for row in rows:
         access = {"none": "open", "manual": "[yellow]on request[/]"}[row["gating"]]
-        revision = "made here" if row["source"] == "trained" else row["revision"][:8]
+        revision = ["made here" if row["source"] == "trained" else row["revision"][:8]] if wide else []
         here = "[green]yes[/]" if row["here"] else "no"
         size = f"{row['weight_bytes'] / 1e9:.2f}"
-        table.add_row(row["id"], size, row["role"], row["licence"], access, revision, here)
+        table.add_row(row["id"], size, row["role"], row["licence"], access, *revision, here)
     return table
 
 

@@ -67,11 +67,15 @@ def serve(
     profile: Profile = "",
 ) -> None:
     """Serves the champion over HTTP, until Ctrl-C or SIGTERM; a promoted version takes over without a restart."""
+    from streetvision_core.models import hub
     from streetvision_core.serving import run
+    from streetvision_core.serving.origin import is_loopback
     from streetvision_core.serving.servers import parse_specs
     from streetvision_core.settings import Settings, load_settings
+    from streetvision_core.workspace import check_writable
 
     settings = Settings.model_validate_json(sys.stdin.readline()) if supervised else load_settings(profile or None)
+    check_writable(settings.paths.resolve("data"))
     if role is Role.MODEL:
         _first_version(settings)
         run.serve_model(settings, listen, supervised=supervised, pinned=pin or None)
@@ -92,9 +96,15 @@ def serve(
         )
     if pin and role is Role.BOTH:
         run.check_pin(settings, pin)
-    say(f"http://{host}:{port}, with a page to drop a photo on; ready once a model answers")
+    if role is Role.BOTH:
+        hub.require(settings)
     command = run.model_command(pin) if role is Role.BOTH else None
-    run.serve(settings, host, port, parse_specs(model) if model else (), models_file, command)
+
+    def announce(url: str) -> None:
+        elsewhere = "" if is_loopback(host) else ", and at this machine's other addresses"
+        say(f"{url}{elsewhere}: a page to drop a photo on; ready once a model answers")
+
+    run.serve(settings, host, port, parse_specs(model) if model else (), models_file, command, announce=announce)
 
 
 def _first_version(settings: Settings) -> None:

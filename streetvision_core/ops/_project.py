@@ -63,10 +63,6 @@ def weights(settings: Settings) -> Check:
     return _files("weights", folder, "install the package again, or check out streetvision_core/models/weights again")
 
 
-NEEDED_ROLES: Final = ("backbone", "detector", "vlm", "ocr")
-"""Without a model of these a stage of the cascade cannot run; the others are for video, review and synthesis."""
-
-
 def models(settings: Settings) -> Check:
     """Whether the big models of the profile lie in their folder; sizes and times are compared, not every digest."""
     wanted = hub.wanted(settings)
@@ -78,7 +74,7 @@ def models(settings: Settings) -> Check:
     found = "; ".join(f"{one.id} ({one.weight_bytes / 1e9:.2f} GB): {fault}" for one, fault in faults.items())
     steps = [f"run: streetvision models pull {' '.join(ids)}"] if (ids := _from_hub(faults)) else []
     steps += [f"make {one.id}: {one.made_by}" for one in faults if one.source == "trained"]
-    status: Status = "fail" if any(one.role in NEEDED_ROLES for one in faults) else "warn"
+    status: Status = "fail" if any(one.role in hub.NEEDED_ROLES for one in faults) else "warn"
     return Check("models", status, found, "; ".join(steps))
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import socket
-import stat
 import sys
 import tempfile
 import threading
@@ -26,7 +24,8 @@ from streetvision_core.errors import NotReadyError, ServingError, StreetVisionEr
 from streetvision_core.mining.querylog import open_or_set_aside
 from streetvision_core.registry.versions import ModelVersion, open_registry
 from streetvision_core.serving._bounded import bounded
-from streetvision_core.serving._line import UNIX, address_parts
+from streetvision_core.serving._line import UNIX
+from streetvision_core.serving._listening import listen, listen_at, url_of
 from streetvision_core.serving.access import KeyRule, keys_for
 from streetvision_core.serving.engine import Engine
 from streetvision_core.serving.fleet import Fleet
@@ -47,8 +46,6 @@ PORT: Final = 8080
 MODEL_ADDRESS: Final = "http://127.0.0.1:8101"
 START_SECONDS: Final = 600.0
 """Longest that a model may take to load before whoever waits for it gives up."""
-BACKLOG: Final = 1024
-"""Connections that the kernel holds until we take them."""
 
 Load = Callable[[ModelVersion], Engine]
 _log = structlog.get_logger(__name__)
@@ -62,26 +59,29 @@ def serve(
     models_file: Path | None = None,
     command: Sequence[str] | None = None,
     mounts: Sequence[Mount] = MOUNTS,
+    announce: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serves until SIGTERM or Ctrl-C; then answers what it holds, writes the log and returns.
 
     Args:
         settings: where the workspace lies, and all limits.
         host: address to listen on; `0.0.0.0` for every network.
-        port: 0 takes a free one; it is logged.
+        port: 0 takes a free one; `announce` gets it.
         models: model servers that run elsewhere; without them, and without a file, a model server is started.
         models_file: names them, and may change while we run.
         command: starts a model server that listens on the address added at its end; ours if None.
         mounts: the protocols.
+        announce: gets the URL once the port is taken.
 
     Raises:
         ServingError: the address cannot be listened on, its callers need keys and there is none, or the list of model
             servers cannot be used.
     """
     keys = keys_for(settings, host)
-    listener = _listen(host, port)
+    listener = listen(host, port)
     with listener, gateway_app(settings, models, models_file, command, keys=keys, mounts=mounts) as app:
-        _log.info("listening", url=_url(listener))
+        announce(url_of(listener))
+        _log.info("listening", url=url_of(listener))
         _Server(_config(app, settings.serving.drain_seconds)).run(sockets=[listener])
     _log.info("stopped")
 
@@ -197,7 +197,7 @@ def serve_model(
     champions = RegistryChampions(open_registry(settings), load or cascade_loader(settings), pinned)
     if pinned is not None:
         check_pin(settings, pinned)
-    with _listen_at(address) as listener:
+    with listen_at(address) as listener:
         config = _config(create_model_app(None, settings, champions), settings.serving.drain_seconds)
         server = _Server(config)
         if supervised:
@@ -233,7 +233,7 @@ def in_background(app: Starlette, host: str = HOST, port: int = 0) -> Iterator[s
     Raises:
         ServingError: the address cannot be listened on, or the application does not start.
     """
-    listener = _listen(host, port)
+    listener = listen(host, port)
     server = _Server(_config(app, drain_seconds=5))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="server", daemon=True)
     with listener:
@@ -243,7 +243,7 @@ def in_background(app: Starlette, host: str = HOST, port: int = 0) -> Iterator[s
                 if not thread.is_alive():
                     raise ServingError("an application that does not start", "one that does", "look into the log")
                 time.sleep(0.005)
-            yield _url(listener).rstrip("/")
+            yield url_of(listener).rstrip("/")
         finally:
             server.should_exit = True
             thread.join()
@@ -270,81 +270,6 @@ class _Server(uvicorn.Server):
         """The first signal stops gracefully, a second one at once."""
         self.force_exit = self.should_exit
         self.should_exit = True
-
-
-def _listen_at(address: str) -> socket.socket:
-    """A listening socket for gateways."""
-    path, host, port = address_parts(address)
-    if path is None:
-        return _listen(host, port)
-    _clear_socket(Path(path))
-    try:
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(path)
-        Path(path).chmod(0o600)
-        listener.listen(BACKLOG)
-        return listener
-    except OSError as error:
-        raise ServingError(
-            got=f"{path}, which cannot be listened on ({error})",
-            allowed="a path of at most 107 bytes in a folder that can be written",
-            action="choose another --listen",
-            path=path,
-        ) from error
-
-
-def _clear_socket(path: Path) -> None:
-    """Removes a socket that nobody listens on any more, and nothing else.
-
-    Raises:
-        ServingError: somebody listens on it, or it is no socket.
-    """
-    try:
-        kind = path.lstat().st_mode
-    except OSError:  # absent, or not to be looked at, which binding names
-        return
-    if not stat.S_ISSOCK(kind):
-        raise ServingError(
-            got=f"{path}, which is no socket and stays as it is",
-            allowed="a path where nothing lies, or a socket that nobody listens on",
-            action="name another path: streetvision serve --role model --listen unix:/path/to/socket",
-            path=str(path),
-        )
-    with socket.socket(socket.AF_UNIX) as caller:
-        caller.settimeout(1.0)
-        try:
-            caller.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-            return
-        except OSError:
-            pass  # full, slow or not ours: there is somebody
-    raise ServingError(
-        got=f"{path}, which another server listens on",
-        allowed="a socket of its own for each model server",
-        action="end that server, or name another path: streetvision serve --role model --listen unix:/path/to/socket",
-        path=str(path),
-    )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket, so that the port is known, and refused, before a model is loaded."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        raise ServingError(
-            got=f"{host}:{port}, which cannot be listened on ({error})",
-            allowed="a free port of an address of this machine",
-            action="choose another --port, or end the server that uses it",
-            host=host,
-            port=port,
-        ) from error
-
-
-def _url(listener: socket.socket) -> str:
-    address, port = listener.getsockname()[:2]
-    return f"http://{address}:{port}/"
 
 
 def cascade_loader(settings: Settings) -> Load:

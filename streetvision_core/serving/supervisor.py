@@ -81,8 +81,12 @@ class Child:
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        # the settings travel whole; variables would be laid over them a second time
+        # the settings travel whole; variables would be laid over them a second time. Where the workspace lies is said
+        # to whatever the child starts, too: its own current folder may be anywhere
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+        paths = self._settings.paths
+        home = paths.model_copy(update={"home": paths.home.resolve()})
+        environment[f"{ENV_PREFIX}PATHS"] = home.model_dump_json()
         process = subprocess.Popen(self._command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended already, which is seen next

@@ -4,6 +4,18 @@ Adapters call `resolve(model_id, settings)` and load from the folder it returns;
 """
 
 from streetvision_core.models.hub.catalogue import ModelEntry, entries, entry, wanted
-from streetvision_core.models.hub.store import folder_of, record, resolve, root, verify_folder
+from streetvision_core.models.hub.store import NEEDED_ROLES, folder_of, record, require, resolve, root, verify_folder
 
-__all__ = ["ModelEntry", "entries", "entry", "folder_of", "record", "resolve", "root", "verify_folder", "wanted"]
+__all__ = [
+    "NEEDED_ROLES",
+    "ModelEntry",
+    "entries",
+    "entry",
+    "folder_of",
+    "record",
+    "require",
+    "resolve",
+    "root",
+    "verify_folder",
+    "wanted",
+]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from streetvision_core.errors import ManifestError, ModelError
-from streetvision_core.models.hub.catalogue import UNKNOWN, entries, entry
+from streetvision_core.models.hub.catalogue import UNKNOWN, entries, entry, wanted
+from streetvision_core.models.hub.content import content_fault
 from streetvision_core.settings import Settings
 from streetvision_core.storage import atomic_write_json, file_sha256
 
@@ -20,6 +21,8 @@ MANIFEST: Final = "manifest.json"
 _STAMP: Final = ".checked.json"
 _FORMAT: Final = "model/1"
 WEIGHTS: Final = (".safetensors", ".onnx")
+NEEDED_ROLES: Final = frozenset({"backbone", "detector", "vlm", "ocr"})
+"""Without a model of these a stage of the cascade cannot run; the others are for video, review and synthesis."""
 PICKLES: Final = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".msgpack", ".h5")
 """Formats that can run code when read, or that we never load; none may lie in a model's folder."""
 
@@ -88,6 +91,34 @@ def resolve(model_id: str, settings: Settings) -> Path:
     return folder
 
 
+def require(settings: Settings) -> None:
+    """Refuses to start without the models that the cascade of a profile needs; nothing is loaded.
+
+    Raises:
+        ModelError: names every missing one, and the commands that bring them.
+    """
+    missing = [one for one in wanted(settings) if one.role in _needed(settings) and not _is_here(one.id, settings)]
+    if not missing:
+        return
+    pulled = [one.id for one in missing if one.source == "hub"]
+    steps = [f"run: streetvision models pull {' '.join(pulled)}"] if pulled else []
+    steps += [f"make {one.id}: {one.made_by}" for one in missing if one.source == "trained"]
+    raise ModelError(
+        got=f"no {', no '.join(f'{one.role} {one.id}' for one in missing)} in {root(settings)}",
+        allowed=f"every model of the profile {settings.profile}, or the profile embedded, which needs none",
+        action="; ".join(steps),
+        models=[one.id for one in missing],
+    )
+
+
+def _needed(settings: Settings) -> frozenset[str]:
+    return NEEDED_ROLES - {"vlm"} if settings.vlm.backend == "server" else NEEDED_ROLES
+
+
+def _is_here(model_id: str, settings: Settings) -> bool:
+    return (folder_of(model_id, settings) / MANIFEST).is_file()
+
+
 def how_to_get(model_id: str) -> str:
     """The exact step that brings a model here."""
     known = next((one for one in entries() if one.id == model_id), None)
@@ -140,7 +171,7 @@ def record(model_id: str, folder: Path, revision: str = "local", digests: dict[s
         digests: sha256 by file name, where already known.
 
     Raises:
-        ModelError: the folder is absent, holds a pickle, or no weights.
+        ModelError: the folder is absent, holds a pickle, no weights, or a file that is not what its name says.
     """
     refuse_pickles(model_id, folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and _is_part(path.relative_to(folder)))
@@ -151,6 +182,16 @@ def record(model_id: str, folder: Path, revision: str = "local", digests: dict[s
             action=how_to_get(model_id),
             model=model_id,
         )
+    for path in files:
+        if fault := content_fault(path):
+            name = path.relative_to(folder).as_posix()
+            raise ModelError(
+                got=f"{model_id}: {name} {fault}",
+                allowed="whole files, each in the format of its name",
+                action=f"fetch {name} again ({how_to_get(model_id)})",
+                model=model_id,
+                file=name,
+            )
     known = digests or {}
     noted = {}
     for path in files:

@@ -112,7 +112,7 @@ def test_fetch_snapshot__whatever_goes_wrong_is_named(answer):
 
 def test_fetch_snapshot__without_the_sdk_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "bittensor", None)
-    with pytest.raises(MissingExtraError, match=r"streetvision\[sn72\]"):
+    with pytest.raises(MissingExtraError, match="streetvision install sn72"):
         chain.fetch_snapshot("test", 323)
 
 

@@ -9,7 +9,9 @@ from collections import namedtuple
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from streetvision_core.errors import SettingsError
 from streetvision_core.models import hub
@@ -120,15 +122,15 @@ def test_models__says_what_is_missing_and_the_command(settings: Settings) -> Non
     assert "streetvision models pull timm/vit_large_patch16_dinov3.lvd1689m zai-org/GLM-4.6V-Flash" in check.action
     assert "make rfdetr-medium: notebooks/21_finetune_rfdetr.ipynb" in check.action
     for one in hub.wanted(platinum):
-        if one.role in _project.NEEDED_ROLES:
+        if one.role in hub.NEEDED_ROLES:
             folder = hub.folder_of(one.id, platinum)
             folder.mkdir(parents=True)
-            (folder / "model.safetensors").write_bytes(b"weights")
+            (folder / "model.safetensors").write_bytes(save({"w": np.zeros(1, np.float32)}))
             hub.record(one.id, folder)
     check = _one(platinum, "models")
     assert check.status == "warn"  # video, segments and pictures can wait
     assert "GLM" not in check.found
-    (hub.folder_of("rfdetr-medium", platinum) / "model.safetensors").write_bytes(b"others!")
+    (hub.folder_of("rfdetr-medium", platinum) / "model.safetensors").write_bytes(save({"w": np.ones(1, np.float32)}))
     check = _one(platinum, "models")
     assert check.status == "fail"
     assert "another sha256" in check.found

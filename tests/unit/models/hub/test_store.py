@@ -144,3 +144,98 @@ def test_cli__list_and_verify(settings, folder):
     assert recorded.exit_code == 0
     assert json.loads(recorded.stdout)["models"][0]["files"] == 2
     assert "no model named" in str(runner.invoke(app, ["models", "pull", "--profile", "embedded"]).exception)
+
+
+def onnx_file(location=None):
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [1], np.ones(1, np.float32).tobytes(), raw=True)
+    if location:
+        onnx.external_data_helper.set_external_data(weight, location)
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    return helper.make_model(helper.make_graph([node], "g", value[:1], value[1:], [weight])).SerializeToString()
+
+
+WHOLE = save({"weight": np.arange(100, dtype=np.float32)})
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 1234567\n"
+PAGE = b"\n<!DOCTYPE html><html><head><title>429 Too Many Requests</title></head></html>"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "fault"),
+    [
+        ("model.safetensors", POINTER, "git-LFS pointer of 132 bytes"),
+        ("model.safetensors", PAGE, "is a page"),
+        ("model.safetensors", WHOLE[:-1], "no whole safetensors"),
+        ("model.safetensors", WHOLE + b"\0", "no whole safetensors"),
+        ("model.safetensors", WHOLE[:30], "no whole safetensors"),
+        ("model.safetensors", b"", "is empty"),
+        ("model.safetensors", save({}), "no tensor"),
+        ("model.safetensors", WHOLE, ""),
+        ("model.onnx", POINTER, "git-LFS pointer"),
+        ("model.onnx", PAGE, "is a page"),
+        ("model.onnx", onnx_file()[:-5], "no whole ONNX"),
+        ("model.onnx", onnx_file("weights.data"), "weights.data, which is not there"),
+        ("model.onnx", onnx_file(), ""),
+        ("tokenizer.json", POINTER, "git-LFS pointer"),
+        ("config.json", b'{"a": 1', "no whole JSON"),
+        ("config.json", PAGE, "is a page"),
+        ("model.safetensors.index.json", b'{"weight_map": {"a": "model-2.safetensors"}}', "names model-2.safetensors"),
+        ("model.safetensors.index.json", b'{"weight_map": {"weight": "model.safetensors"}}', ""),
+        ("chat_template.jinja", b"{% if x %}<html>{% endif %}", ""),
+        ("tokenizer.model", PAGE, "is a page"),
+    ],
+)
+def test_record__takes_no_file_that_is_not_what_its_name_says(folder, name, data, fault):
+    (folder / name).write_bytes(data)
+    if not fault:
+        hub.record(MODEL, folder)
+        return
+    with pytest.raises(ModelError, match=fault) as caught:
+        hub.record(MODEL, folder)
+    assert name in caught.value.got
+    assert f"streetvision models pull {MODEL}" in caught.value.action
+    assert not (folder / "manifest.json").exists()
+
+
+def test_cli_verify__record_says_what_is_wrong_with_a_pointer(settings, folder):
+    (folder / "model.safetensors").write_bytes(POINTER)
+    done = CliRunner().invoke(app, ["models", "verify", MODEL, "--record", "--profile", "light", "--json"])
+    assert done.exit_code == 1
+    assert "git-LFS pointer" in json.loads(done.stdout)["models"][0]["got"]
+
+
+def test_require__names_every_missing_model_and_its_commands(settings, folder, monkeypatch):
+    with pytest.raises(ModelError) as caught:
+        hub.require(settings)
+    needed = [settings.models.backbone, settings.models.vlm, settings.models.ocr]
+    assert f"streetvision models pull {' '.join(needed)}" in caught.value.action
+    assert "make rfdetr-small: notebooks/21_finetune_rfdetr.ipynb" in caught.value.action
+    hub.record(MODEL, folder)
+    monkeypatch.setenv("SV_VLM__BACKEND", "server")  # the image-text model is elsewhere
+    with pytest.raises(ModelError) as caught:
+        hub.require(load_settings("light"))
+    assert f"streetvision models pull {settings.models.ocr};" in caught.value.action
+    hub.require(load_settings("embedded"))
+
+
+def test_cli_predict__says_what_is_missing_before_any_work(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("SV_PATHS__HOME", str(tmp_path / "workspace"))
+    (tmp_path / "a.jpg").write_bytes(b"")
+    done = CliRunner().invoke(app, ["predict", str(tmp_path / "a.jpg"), "--profile", "light"])
+    assert isinstance(done.exception, ModelError)
+    assert f"streetvision models pull {MODEL}" in done.exception.action
+    assert not (tmp_path / "workspace").exists()
+
+
+def test_cli_list__keeps_its_last_column_at_80(settings, folder, monkeypatch):
+    hub.record(MODEL, folder)
+    monkeypatch.setattr("streetvision_core.cli._output.stdout._width", 80)
+    lines = CliRunner().invoke(app, ["models", "list"]).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert next(line for line in lines if "id" in line).split()[-1] == "here"
+    ends = [line.split()[-1] for line in lines if line.strip() and line.split()[-1] in ("yes", "no")]
+    assert ends.count("yes") == 1
+    assert len(ends) == len(hub.entries())
