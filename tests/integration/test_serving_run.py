@@ -20,8 +20,9 @@ from streetvision_core.images.decode import encode_jpeg
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.registry.decision import Override
 from streetvision_core.registry.versions import Registry
+from streetvision_core.serving._listening import listen_at
 from streetvision_core.serving.reload import UNREADABLE
-from streetvision_core.serving.run import _listen_at, serve, serve_model
+from streetvision_core.serving.run import serve, serve_model
 from streetvision_core.serving.stub import StubEngine
 from streetvision_core.settings import load_settings
 
@@ -212,24 +213,24 @@ def test_serve__follows_a_pin_of_the_registry(process, tmp_path):
 
 def test_serve_model__never_takes_the_socket_of_another_server_nor_deletes_a_file(tmp_path):
     path = tmp_path / "model.sock"
-    with _listen_at(f"unix:{path}"):
+    with listen_at(f"unix:{path}"):
         with pytest.raises(ServingError, match="which another server listens on"):
-            _listen_at(f"unix:{path}")
+            listen_at(f"unix:{path}")
         with socket.socket(socket.AF_UNIX) as caller:
             caller.connect(str(path))  # the first one is still there
     assert path.is_socket(), "what a kill leaves behind"
-    with _listen_at(f"unix:{path}"):
+    with listen_at(f"unix:{path}"):
         pass
     for name, make in (("file", Path.touch), ("folder", Path.mkdir)):
         there = tmp_path / name
         make(there)
         with pytest.raises(ServingError, match="which is no socket and stays as it is"):
-            _listen_at(f"unix:{there}")
+            listen_at(f"unix:{there}")
         assert there.exists()
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "file")
     with pytest.raises(ServingError, match="which is no socket"):
-        _listen_at(f"unix:{link}")
+        listen_at(f"unix:{link}")
 
 
 def test_serve_model__a_second_one_on_the_same_socket_ends_with_a_named_error(start, tmp_path):
