@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import tempfile
 from contextlib import suppress
@@ -48,6 +49,7 @@ __all__ = [
     "find_workspace",
     "read_workspace_file",
     "remember_workspace",
+    "write_format",
 ]
 
 FILE: Final = "streetvision.yaml"
@@ -57,6 +59,7 @@ HOME_VARIABLE: Final = "SV_PATHS__HOME"
 _PATHS_VARIABLE: Final = "SV_PATHS"
 _EARLIER: Final = ("data/models/promotions.jsonl", "data/queries", "data/days")
 """Any of these lies in a workspace of format 1."""
+_FORMAT_LINE: Final = re.compile(r"format\s*:")
 _TEXT: Final = """\
 # A StreetVision workspace: models, query log, labels and reports lie beside this file.
 # Settings may stand here, by section; the command line and SV_ variables are stronger, the profile is weaker. Example:
@@ -85,14 +88,14 @@ class Workspace:
 
     @property
     def format(self) -> int:
-        """What the file says; without one, 1 where an earlier StreetVision has written, else today's.
+        """What the file says; without one, 1 where labels lie as an earlier StreetVision kept them, else today's.
 
         Raises:
             WorkspaceError: the file is not one of ours, or of a later format.
         """
         if self.file.is_file():
             return _format(self.file, _parse(self.file))
-        return 1 if _is_earlier(self.home) else FORMAT
+        return 1 if _has_old_labels(self.home) else FORMAT
 
     def describe(self) -> str:
         """One line for people."""
@@ -140,6 +143,21 @@ def create_workspace(folder: Path) -> Workspace:
             path=str(home),
         ) from error
     return Workspace(home, "made now")
+
+
+def write_format(home: Path) -> None:
+    """Writes today's format into a workspace's file, which is made if there is none; its settings stay.
+
+    Raises:
+        StorageError: it cannot be written.
+        WorkspaceError: the file is not one of ours.
+    """
+    file = home / FILE
+    if not file.is_file():
+        atomic_write_text(file, _TEXT.format(format=FORMAT))
+    elif _format(file, _parse(file)) != FORMAT:
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        atomic_write_text(file, "".join(f"format: {FORMAT}\n" if _FORMAT_LINE.match(line) else line for line in lines))
 
 
 def remember_workspace(workspace: Workspace) -> None:
@@ -233,6 +251,16 @@ def _is_checkout(folder: Path) -> bool:
 
 def _is_earlier(folder: Path) -> bool:
     return (folder / _EARLIER[0]).is_file() or all((folder / name).is_dir() for name in _EARLIER[1:])
+
+
+def _has_old_labels(home: Path) -> bool:
+    """Whether labels lie in files a day, which format 1 kept and format 2 reads no more."""
+    days = home / "data" / "days"
+    if any(days.glob("*/decisions.csv")):
+        return True
+    # Since the label store these files name images by their digest.
+    old = (path.with_name("weak.json") for path in days.glob("*/annotations.json"))
+    return any('"image"' not in _read(path) for path in old)
 
 
 def _last_used() -> Path | None:

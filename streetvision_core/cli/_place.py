@@ -14,13 +14,20 @@ import typer
 
 from streetvision_core.cli._output import say
 from streetvision_core.workspace import (
+    FORMAT,
     HOME_VARIABLE,
     Workspace,
+    WorkspaceError,
     create_workspace,
     find_workspace,
     remember_workspace,
 )
 
+READ_LABELS: Final = frozenset(
+    {"daily", "train", "evaluate", "select", "review", "export_frames", "import_decisions", "undo", "status"}
+)
+"""Commands (by the name of their function) that would miss the labels of an older workspace; the others serve it as
+it is, and say what helps."""
 WITHOUT: Final = frozenset({"init", "install", "plan_memory"})
 """Commands (by the name of their function) that read and write no workspace."""
 WorkspaceOption = Annotated[
@@ -51,7 +58,10 @@ def _with_workspace(run: Callable[..., Any]) -> Callable[..., Any]:
         if options.get("supervised"):  # a child: settings, workspace included, come from its parent
             return run(*args, **options)
         named = workspace or typer_context.find_root().params.get("workspace")
-        with working_in(find_workspace(named)):
+        found = find_workspace(named)
+        with working_in(found):
+            if run.__name__ != "migrate":
+                _check_format(found, run.__name__)
             return run(*args, **options)
 
     signature, only = inspect.signature(run, eval_str=True), inspect.Parameter.KEYWORD_ONLY
@@ -61,6 +71,24 @@ def _with_workspace(run: Callable[..., Any]) -> Callable[..., Any]:
     ]
     inside.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])  # type: ignore[attr-defined]
     return inside
+
+
+def _check_format(workspace: Workspace, command: str) -> None:
+    """Refuses what would miss labels, and says to everything else that the workspace is older.
+
+    Raises:
+        WorkspaceError: the command reads labels, and they lie as an earlier StreetVision kept them.
+    """
+    if workspace.format == FORMAT:
+        return
+    if command in READ_LABELS:
+        raise WorkspaceError(
+            got=f"{workspace.home} of format {workspace.format}, whose labels this StreetVision would miss",
+            allowed=f"format {FORMAT}",
+            action="run: streetvision migrate (it makes a backup first and removes nothing)",
+            path=str(workspace.home),
+        )
+    say((f"workspace of format {workspace.format}; its labels wait for: streetvision migrate", "yellow"))
 
 
 @contextmanager

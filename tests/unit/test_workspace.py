@@ -12,11 +12,13 @@ from streetvision_core.settings import load_settings
 from streetvision_core.workspace import (
     FILE,
     FORMAT,
+    Workspace,
     create_workspace,
     find_checkout,
     find_workspace,
     read_workspace_file,
     remember_workspace,
+    write_format,
 )
 
 
@@ -64,6 +66,9 @@ def test_find_workspace__knows_a_checkout_and_what_an_earlier_one_made(user, mon
     old.mkdir(parents=True)
     (old / "promotions.jsonl").write_text("")
     assert find_workspace().home == user / "photos"
+    assert find_workspace().format == FORMAT, "it holds no labels yet, so nothing has to be moved"
+    (user / "photos" / "data" / "days" / "2026-11-02").mkdir(parents=True)
+    (user / "photos" / "data" / "days" / "2026-11-02" / "decisions.csv").write_text("id,decision\n")
     assert find_workspace().format == 1
     checkout = find_checkout(Path(__file__))
     monkeypatch.chdir(checkout / "docs")
@@ -194,3 +199,24 @@ def test_cli__makes_nothing_in_the_current_folder(user):
 @pytest.mark.parametrize("command", [["history"], ["models", "list"], ["keys", "list"]])
 def test_cli__every_command_takes_a_workspace(command):
     assert "--workspace" in CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "160"}).output
+
+
+@pytest.mark.parametrize(
+    ("weak", "found"), [('{"frames": [{"id": "query-1"}]}', 1), ('{"frames": [{"image": "ab"}]}', 2)]
+)
+def test_format__labels_of_a_day_tell_old_from_new(user, weak, found):
+    """Both formats keep `annotations.json`; since the label store its neighbour names images by their digest."""
+    day = user / "photos" / "data" / "days" / "2026-11-02"
+    day.mkdir(parents=True)
+    (day / "annotations.json").write_text("[]")
+    (day / "weak.json").write_text(weak)
+    assert Workspace(user / "photos", "").format == found
+
+
+def test_write_format__makes_the_file_or_moves_its_number(user):
+    home = user / "photos"
+    write_format(home)
+    assert Workspace(home, "").format == FORMAT
+    (home / FILE).write_text("# mine\nseed: 3\nformat: 1\n")
+    write_format(home)
+    assert (home / FILE).read_text() == f"# mine\nseed: 3\nformat: {FORMAT}\n"
