@@ -6,16 +6,17 @@ where it was by being started again.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from streetvision_core.errors import WorkspaceError
+from streetvision_core.errors import QueryLogError, WorkspaceError
 from streetvision_core.labels import Decision, LabelStore, label_store_path
 from streetvision_core.labels.migrate import decisions_of_old_days
-from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.ops._backup import back_up
 from streetvision_core.settings import Settings
 from streetvision_core.workspace import FORMAT, Workspace, write_format
@@ -159,11 +160,20 @@ def _old_decisions(settings: Settings) -> list[Decision]:
 
 
 def _known_images(settings: Settings) -> set[str]:
-    folder = _data(settings) / "queries"
-    if not folder.is_dir():
+    """Images of the query log, which is only read: opening it as usual would bring its tables up to date."""
+    path = _data(settings) / "queries" / "queries.sqlite"
+    if not path.is_file():
         return set()
-    with QueryLog(folder) as log:
-        return {row.sha256 for row in log.rows()}
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+            return {str(row[0]) for row in db.execute("SELECT DISTINCT sha256 FROM queries")}
+    except sqlite3.Error as error:
+        raise QueryLogError(
+            got=f"{error} in {path}",
+            allowed="a sound query log",
+            action=f"restore {path} from a backup, or move it away; then run: streetvision migrate",
+            path=str(path),
+        ) from error
 
 
 def _data(settings: Settings) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from streetvision_core.errors import LabelStoreError, NoSpaceError, WorkspaceError
+from streetvision_core.errors import LabelStoreError, NoSpaceError, QueryLogError, WorkspaceError
 from streetvision_core.labels import LabelStore, label_store_path
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.ops import _backup
@@ -43,8 +43,9 @@ def sheets(home):
 
 
 def digests(home):
-    return {path.relative_to(home).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in home.rglob("*") if path.is_file()}  # fmt: skip
+    """Every file's digest; a reader of a database may leave empty journals beside it."""
+    files = [path for path in home.rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm"))]
+    return {path.relative_to(home).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def test_the_fixture_is_what_its_readme_says():
@@ -231,6 +232,14 @@ def test_migrate__a_broken_sheet_stops_before_the_format_is_written(old):
         migrate_workspace(workspace, settings)
     assert "streetvision migrate" in error.value.action
     assert workspace.format == 1 and not (workspace.home / BACKUP).exists()
+
+
+def test_migrate__a_query_log_that_is_none_is_named(old):
+    workspace, settings = old
+    (workspace.home / "data" / "queries" / "queries.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(QueryLogError, match=r"queries\.sqlite"):
+        migrate_workspace(workspace, settings)
+    assert workspace.format == 1
 
 
 def test_migrate__a_full_disk_is_named_before_anything_is_written(old, monkeypatch):
