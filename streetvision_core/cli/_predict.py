@@ -35,12 +35,15 @@ def predict(
     """
     from streetvision_core.cli._first import first_version
     from streetvision_core.learning.versions import load_cascade
-    from streetvision_core.loop import tasks
+    from streetvision_core.models.factory import load_models
+    from streetvision_core.registry.versions import open_registry
+    from streetvision_core.settings import load_settings
 
     files, videos = _collect(paths)
-    day = tasks.open_day(profile)
-    first_version(day.settings, day.registry)
-    cascade = load_cascade(day.registry, day.settings, day.models, policy or None)
+    settings = load_settings(profile or None)
+    registry = open_registry(settings)
+    first_version(settings, registry)
+    cascade = load_cascade(registry, settings, load_models(settings), policy or None)
     answers: list[dict[str, Any]] = []
     watched: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
@@ -53,7 +56,7 @@ def predict(
             _answer(batch, cascade, answers, errors, evidence)
             bar.advance(task, len(batch))
     for path in videos:
-        _video.watch(path, day, cascade, watched, errors, evidence)
+        _video.watch(path, settings, cascade, watched, errors, evidence)
     _report(answers, watched, errors, as_json, cascade.version)
     raise typer.Exit(NAMED_ERROR if not answers and not watched else PARTLY if errors else OK)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from streetvision_core.cascade.engine import Cascade
     from streetvision_core.cascade.video import Progress
     from streetvision_core.images.video import Video
-    from streetvision_core.loop.tasks import Day
+    from streetvision_core.settings import Settings
 
 _BARS = "▁▂▃▄▅▆▇█"
 _COLUMNS = 60
@@ -43,15 +43,19 @@ def search(
     from streetvision_core.cli._first import first_version
     from streetvision_core.images.decode import read_image
     from streetvision_core.images.video import open_video
-    from streetvision_core.loop import tasks
+    from streetvision_core.learning.versions import load_cascade
+    from streetvision_core.learning.videos import search_video
+    from streetvision_core.models.factory import load_models
+    from streetvision_core.registry.versions import open_registry
+    from streetvision_core.settings import load_settings
 
-    day = tasks.open_day(profile)
-    opened = open_video(video, limits=day.settings.video)
-    first_version(day.settings, day.registry)
-    cascade = tasks.load_cascade(day)
+    settings = load_settings(profile or None)
+    opened, registry = open_video(video, limits=settings.video), open_registry(settings)
+    first_version(settings, registry)
+    cascade = load_cascade(registry, settings, load_models(settings))
     with _progress(opened) as progress:
-        examples = tuple(read_image(path, day.settings.decode) for path in like or ())
-        answer = tasks.search_video(day, opened, cascade, examples, text, provider, progress).to_dict()
+        examples = tuple(read_image(path, settings.decode) for path in like or ())
+        answer = search_video(opened, cascade, settings, examples, text, provider, progress).to_dict()
     if as_json:
         emit(answer)
     else:
@@ -61,21 +65,23 @@ def search(
 
 def watch(
     path: Path,
-    day: Day,
+    settings: Settings,
     cascade: Cascade,
     answers: list[dict[str, Any]],
     errors: list[dict[str, Any]],
     evidence: bool,
 ) -> None:
     """Answers one video; a file that cannot be read, or not without the extra, is told and passed over."""
+    from streetvision_core.cascade.video import predict_video
     from streetvision_core.errors import MissingExtraError, VideoError
     from streetvision_core.images.video import open_video
-    from streetvision_core.loop import tasks
+    from streetvision_core.learning.videos import video_folder
 
     try:
-        video = open_video(path, limits=day.settings.video)
+        video = open_video(path, limits=settings.video)
         with _progress(video) as progress:
-            answers.append({"path": str(path), **tasks.watch_video(day, video, cascade, progress).to_dict(evidence)})
+            answer = predict_video(video, cascade, store=video_folder(settings), progress=progress)
+        answers.append({"path": str(path), **answer.to_dict(evidence)})
     except (VideoError, MissingExtraError) as error:
         errors.append({"path": str(path), **error.to_dict()})
         say((str(path), "yellow"), f": {type(error).__name__}: {error.got}; {error.action}")

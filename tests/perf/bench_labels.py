@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
+from streetvision_core.data.observe import Observer
 from streetvision_core.data.table import FeatureTable
-from streetvision_core.loop.tasks.day import open_day
-from streetvision_core.loop.tasks.labels import label_ratios, photo_labels, stream_labels
+from streetvision_core.learning.label_efficiency import label_ratios, photo_labels, record_stream_labels
 from streetvision_core.mining.efficiency import LabelCurves, LabelPlan, compare_strategies
 from streetvision_core.mining.label_errors import find_label_errors
+from streetvision_core.settings import load_settings
 from streetvision_core.storage import atomic_write_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,12 +69,14 @@ def told(name: str, table: FeatureTable, curves: LabelCurves) -> dict[str, objec
 
 def main(frames: int, seeds: int) -> None:
     """Both streams under the loop's own mining settings."""
-    day = open_day("embedded")
+    settings = load_settings("embedded")
     plan = LabelPlan(seeds=seeds, most=MOST_LABELS)
     photos = photo_labels()
     streams = {"real photos": photos}
     if frames:
-        streams["rendered stream"] = stream_labels(day, frames)
+        streams["rendered stream"] = record_stream_labels(
+            Observer.of(settings), settings.seed, frames, settings.paths.resolve("data") / "labels"
+        )
     result: dict[str, object] = {
         "benchmark": "labels",
         "plan": {"start": plan.start, "batch": plan.batch, "most": plan.most, "seeds": plan.seeds},
@@ -83,7 +86,7 @@ def main(frames: int, seeds: int) -> None:
     }
     for name, table in streams.items():
         curves = compare_strategies(
-            table, day.settings.mining, plan, progress=lambda s: sys.stderr.write(f"seed {s + 1}\n")
+            table, settings.mining, plan, progress=lambda s: sys.stderr.write(f"seed {s + 1}\n")
         )
         result[name] = told(name, table, curves)
     result["injected label errors"] = [injected_errors(photos, share, seeds) for share in FLIPPED]

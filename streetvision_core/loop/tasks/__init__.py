@@ -16,18 +16,15 @@ from streetvision_core.loop.tasks.bridge import (
     watch_drift,
 )
 from streetvision_core.loop.tasks.day import Day, open_day
-from streetvision_core.loop.tasks.labels import label_curves, label_ratios, photo_labels, stream_labels
 from streetvision_core.loop.tasks.mining import load_mined, mine, picture
 from streetvision_core.loop.tasks.queries import answer_demo_stream, queries_of
 from streetvision_core.loop.tasks.story import build_story, save_plot, save_section, show, tell
 from streetvision_core.loop.tasks.synthesis import plan_synthesis, synthesize
-from streetvision_core.loop.tasks.video import agreement, labelled_clips, search_video, watch_video
 from streetvision_core.loop.tasks.week import build_week
 from streetvision_core.loop.tasks.workbench import fill_workbench, open_review
 
 __all__ = [
     "Day",
-    "agreement",
     "answer_demo_stream",
     "as_dict",
     "boxes_of",
@@ -38,29 +35,22 @@ __all__ = [
     "classify_photos",
     "evaluate_champion",
     "fill_workbench",
-    "label_curves",
     "label_doubts",
-    "label_ratios",
-    "labelled_clips",
     "load_cascade",
     "load_mined",
     "mine",
     "observer_of",
     "open_day",
     "open_review",
-    "photo_labels",
     "picture",
     "plan_synthesis",
     "queries_of",
     "save_plot",
     "save_section",
-    "search_video",
     "sections",
     "show",
-    "stream_labels",
     "synthesize",
     "tell",
     "watch_drift",
-    "watch_video",
     "weak_summary",
 ]

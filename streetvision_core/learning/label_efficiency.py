@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from streetvision_core.data.feature_store import FeatureStore
+from streetvision_core.data.observe import Observer
 from streetvision_core.data.starter import load_starter
 from streetvision_core.data.table import FeatureTable
 from streetvision_core.errors import DataError
 from streetvision_core.images.decode import decode_image
-from streetvision_core.loop.tasks.day import Day
 from streetvision_core.mining.efficiency import LabelCurves, LabelPlan, compare_strategies
 from streetvision_core.mining.stream import day_stream
+from streetvision_core.settings import MiningSettings
 
 BLOCK_FRAMES: Final = 60
 """The stream is taken from as many simulated days, so that places are many and a killed run goes on where it was."""
@@ -29,33 +31,35 @@ def photo_labels() -> FeatureTable:
     return table.select(np.array([era == "native" for era in table.eras]) & (table.labels >= 0))
 
 
-def stream_labels(day: Day, frames: int) -> FeatureTable:
-    """Rendered queries with their truth and stage-1 features; made once per block, kept in `data/labels`.
+def record_stream_labels(observer: Observer, seed: int, frames: int, folder: Path) -> FeatureTable:
+    """Rendered queries with their truth and stage-1 features; each block is made once and kept, so a kill loses little.
 
     Args:
-        day: any day; its models and workspace.
+        observer: whose features.
+        seed: of the stream.
         frames: how many, from the first on.
+        folder: where the blocks are kept.
 
     Raises:
         DataError: fewer than one.
     """
     if frames < 1:
         raise DataError(f"{frames} rendered frames", "1 or more", "set FRAMES to a positive number")
-    blocks = [_block(day, number) for number in range(-(-frames // BLOCK_FRAMES))]
+    blocks = [_block(observer, seed, number, folder) for number in range(-(-frames // BLOCK_FRAMES))]
     return FeatureTable.concat(blocks).select(np.arange(frames))
 
 
 def label_curves(
-    day: Day, tables: Mapping[str, FeatureTable], plans: Mapping[str, LabelPlan]
+    settings: MiningSettings, tables: Mapping[str, FeatureTable], plans: Mapping[str, LabelPlan]
 ) -> dict[str, LabelCurves]:
-    """MCC after each number of labels, by stream and strategy, under the loop's own mining settings.
+    """MCC after each number of labels, by stream and strategy.
 
     Args:
-        day: whose settings.
+        settings: how the miner chooses.
         tables: labelled rows by name; the miner never sees a label it has not paid for.
         plans: by the same names.
     """
-    return {name: compare_strategies(table, day.settings.mining, plans[name]) for name, table in tables.items()}
+    return {name: compare_strategies(table, settings, plans[name]) for name, table in tables.items()}
 
 
 def label_ratios(curves: Mapping[str, LabelCurves], targets: Sequence[float]) -> list[dict[str, Any]]:
@@ -71,15 +75,15 @@ def label_ratios(curves: Mapping[str, LabelCurves], targets: Sequence[float]) ->
     return told
 
 
-def _block(day: Day, number: int) -> FeatureTable:
-    path = day.workspace.data / "labels" / f"stream-{number}-{day.make}.npz"
+def _block(observer: Observer, seed: int, number: int, folder: Path) -> FeatureTable:
+    path = folder / f"stream-{number}-{observer.make}.npz"
     if path.exists():
         return FeatureTable.load(path)
-    queries = list(islice(day_stream(_FIRST_DAY + number, BLOCK_FRAMES, day.settings.seed), BLOCK_FRAMES))
-    models = day.models
+    queries = list(islice(day_stream(_FIRST_DAY + number, BLOCK_FRAMES, seed), BLOCK_FRAMES))
+    models = observer.models
     images = (decode_image(query.jpeg_bytes, query.group) for query in queries)
     caption = f"rendered stream, part {number + 1}"
-    store = FeatureStore(day.feature_store)
+    store = FeatureStore(observer.store)
     table = FeatureTable.build(
         store.features(images, models.backbone, models.preprocessor, total=len(queries), progress=caption),
         backbone=models.backbone.name,

@@ -14,9 +14,9 @@ from streetvision_core.data import scenes
 from streetvision_core.data.sources import read_labels
 from streetvision_core.images.video import Video, open_video
 from streetvision_core.images.video_writing import encode_video
-from streetvision_core.loop.tasks.day import Day
 from streetvision_core.mining.seeds import FREE
 from streetvision_core.models.twelvelabs import TwelveLabsSearch
+from streetvision_core.settings import Settings, VideoSettings
 from streetvision_core.types import Frame
 
 _DRIVES: Final = FREE[210_000:]
@@ -43,10 +43,10 @@ class LabelledClip:
     synthetic: bool
 
 
-def labelled_clips(day: Day, count: int) -> list[LabelledClip]:
-    """Up to `count` dashcam clips of the collection beside the project; where it is not, rendered drives as MP4."""
-    found = list(_collection(day, count))
-    return found or [_rendered(day, number) for number in range(count)]
+def labelled_clips(streets: Path, limits: VideoSettings, count: int) -> list[LabelledClip]:
+    """Up to `count` dashcam clips of a collection of street photos; where it is absent, rendered drives as MP4."""
+    found = list(_collection(streets, limits, count))
+    return found or [_rendered(limits, number) for number in range(count)]
 
 
 def agreement(clip: LabelledClip, answer: ClipVerdict) -> dict[str, Any]:
@@ -68,8 +68,7 @@ def agreement(clip: LabelledClip, answer: ClipVerdict) -> dict[str, Any]:
     }
 
 
-def _collection(day: Day, count: int) -> Iterator[LabelledClip]:
-    streets = day.workspace.streets
+def _collection(streets: Path, limits: VideoSettings, count: int) -> Iterator[LabelledClip]:
     if not (streets / "labels.csv").exists():
         return
     images = [image for image in read_labels(streets) if image.path.parent.name == "frames_1fps"]
@@ -77,28 +76,26 @@ def _collection(day: Day, count: int) -> Iterator[LabelledClip]:
         # frame 30 of a clip at 30 frames a second is its second 1
         labels = sorted((int(i.path.stem.rsplit("_", 1)[1]) / 30, i.label) for i in images if i.group == city)
         path = streets / "roadwork-clips" / "videos" / f"{city}.mp4"
-        yield LabelledClip(city, open_video(path, city, day.settings.video), tuple(labels), False)
+        yield LabelledClip(city, open_video(path, city, limits), tuple(labels), False)
 
 
-def _rendered(day: Day, number: int) -> LabelledClip:
+def _rendered(limits: VideoSettings, number: int) -> LabelledClip:
     made = list(scenes.drive(_DRIVES[number], _DRIVE_SECONDS * _DRIVE_FPS, fps=_DRIVE_FPS))
     data = encode_video((scene.frame.pixels for scene in made), _DRIVE_FPS)
     name = f"rendered drive {number}"
     labels = tuple((i / _DRIVE_FPS, scene.label) for i, scene in enumerate(made))
-    return LabelledClip(name, open_video(data, name, day.settings.video), labels, True)
+    return LabelledClip(name, open_video(data, name, limits), labels, True)
 
 
-def watch_video(
-    day: Day, video: Video, cascade: Cascade, progress: Progress = lambda what, seconds: None
-) -> ClipVerdict:
-    """Answers a video the way its length asks for; the index of a long one is kept in the workspace."""
-    return predict_video(video, cascade, store=_store(day), progress=progress)
+def video_folder(settings: Settings) -> Path:
+    """Where the indexes of long videos are kept, and the minutes that a provider has counted."""
+    return settings.paths.resolve("data") / "video"
 
 
 def search_video(
-    day: Day,
     video: Video,
     cascade: Cascade,
+    settings: Settings,
     examples: Sequence[Frame] = (),
     text: str = "",
     provider: Provider = "local",
@@ -107,9 +104,9 @@ def search_video(
     """Finds stretches of a video and answers them.
 
     Args:
-        day: the workspace.
         video: an opened video.
         cascade: answers the stretches.
+        settings: the workspace, and the provider's minutes.
         examples: images that show what to look for.
         text: words that say it.
         provider: who searches; TwelveLabs gets the whole video, and its minutes are counted.
@@ -121,12 +118,8 @@ def search_video(
     """
     query = Query(tuple(examples), text)
     if provider == "twelvelabs":
-        limits = day.settings.video
-        service = TwelveLabsSearch(_store(day) / "twelvelabs.json", limits.twelvelabs_minutes)
+        limits = settings.video
+        service = TwelveLabsSearch(video_folder(settings) / "twelvelabs.json", limits.twelvelabs_minutes)
         spans = service.find(video, text or ("" if examples else ROADWORK_WORDS), examples, limits.best_clips)
         query = Query(spans=spans, found_by="TwelveLabs")
-    return predict_video(video, cascade, query, _store(day), progress)
-
-
-def _store(day: Day) -> Path:
-    return day.workspace.data / "video"
+    return predict_video(video, cascade, query, video_folder(settings), progress)
