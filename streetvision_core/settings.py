@@ -197,6 +197,17 @@ class GateSettings(_Section):
     max_age_days: int = Field(90, ge=1, description="an older version should be replaced; it speaks 20 days before")
 
 
+class RetentionSettings(_Section):
+    """How long and how much of what callers send is kept; the night deletes what is beyond."""
+
+    keep_queries: bool = Field(True, description="False: no query and no photograph of a caller is written at all")
+    keep_days: int = Field(90, ge=1, description="older queries go, with their photographs")
+    keep_labelled: bool = Field(True, description="photographs that a person labelled stay until they are forgotten")
+    max_gib: float = Field(50.0, gt=0, description="of photographs; beyond it nothing is written, and the oldest go")
+    min_free_gib: float = Field(1.0, ge=0, description="with less free space nothing is written")
+    report_days: int = Field(90, ge=1, description="older executed notebooks of the reports go; the pages stay")
+
+
 class ChallengeSettings(_Section):
     """The fixed set that nothing ever trains on, and how often it may be looked at."""
 
@@ -308,6 +319,7 @@ class Settings(BaseSettings):
     challenge: ChallengeSettings = ChallengeSettings()
     loop: LoopSettings = LoopSettings()
     serving: ServingSettings = ServingSettings()
+    retention: RetentionSettings = RetentionSettings()
     sn72: Sn72Settings = Sn72Settings()
 
     def to_child_json(self) -> str:

@@ -14,6 +14,7 @@ from streetvision_core.cli import (
     _engine,
     _install,
     _learning,
+    _log,
     _loop,
     _memory,
     _migrate,
@@ -55,6 +56,7 @@ for room in (
     _memory,
     _migrate,
     _versions,
+    _log,
     _install,
     _workspace,
 ):

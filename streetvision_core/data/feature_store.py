@@ -60,6 +60,19 @@ class FeatureStore:
         with self._open() as db:
             db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", values)
 
+    def forget(self, digests: Sequence[str]) -> int:
+        """Deletes the rows of images, of every make; returns how many."""
+        if not self.path.is_file():
+            return 0
+        gone = 0
+        with self._open() as db:
+            db.execute("PRAGMA secure_delete = ON")
+            for start in range(0, len(digests), _QUERY_LIMIT):
+                some = list(digests[start : start + _QUERY_LIMIT])
+                marks = ",".join("?" * len(some))
+                gone += db.execute(f"DELETE FROM features WHERE sha256 IN ({marks})", some).rowcount
+        return gone
+
     def __len__(self) -> int:
         with self._open() as db:
             return int(db.execute("SELECT count(*) FROM features").fetchone()[0])

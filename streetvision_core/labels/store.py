@@ -200,6 +200,26 @@ class LabelStore:
         )
         return int(rows[0][0]) if rows else 0
 
+    def forget(self, images: Iterable[str]) -> int:
+        """Deletes everything that was ever said about images, for people who want their pictures forgotten.
+
+        The one exception to append-only: a decision holds the image's digest, names and words. Positions are not given
+        twice, so a night's snapshot goes on meaning the same.
+
+        Returns:
+            How many records went.
+        """
+        gone = 0
+        wanted = sorted(set(images))
+        if not wanted or not self.path.exists():
+            return 0
+        with self._file.transaction() as db:
+            db.execute("PRAGMA secure_delete = ON")
+            for table in ("decisions", "unknown_decisions"):
+                for image in wanted:
+                    gone += db.execute(f"DELETE FROM {table} WHERE image = ?", (image,)).rowcount
+        return gone
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()

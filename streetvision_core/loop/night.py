@@ -22,6 +22,7 @@ from streetvision_core.loop.pipeline import Pipeline, PipelineResult, run_pipeli
 from streetvision_core.loop.progress import Progress
 from streetvision_core.loop.report.headlines import headline
 from streetvision_core.loop.report.render import write_day, write_week
+from streetvision_core.loop.retention import prune_at_night
 from streetvision_core.loop.signals import Stop, stop_on_signals
 from streetvision_core.loop.state import now_iso
 from streetvision_core.loop.steps import Step, StepResult
@@ -156,6 +157,8 @@ def run_night(
         page = write_day(story, workspace)
         if not result.exit_code and snapshot.moves_cursor:
             nights.record_finished(snapshot)
+            # not after past days that were asked for by name: what they are about may be long past its time
+            prune_at_night(settings, now)
     notify(
         settings.loop.notify_urls,
         f"StreetVision {snapshot.night}",

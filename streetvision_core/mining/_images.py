@@ -13,6 +13,11 @@ from streetvision_core.storage import atomic_write_bytes, file_sha256
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+def is_digest(text: str) -> bool:
+    """Whether a text is the hex sha256 of something."""
+    return bool(_DIGEST.fullmatch(text))
+
+
 class ImageStore:
     """Files at `root/ab/<sha256>.jpg`.
 
@@ -66,6 +71,24 @@ class ImageStore:
     def remove(self, sha256: str) -> None:
         """Deletes the image; it may be gone already."""
         self.path(sha256).unlink(missing_ok=True)
+
+    def bytes_of(self, sha256: str) -> int:
+        """Size of an image's file, 0 where there is none."""
+        try:
+            return self.path(sha256).stat().st_size if is_digest(sha256) else 0
+        except OSError:
+            return 0
+
+    def written_at(self, sha256: str) -> float:
+        """When an image's file was written, in seconds since 1970; 0 where there is none."""
+        try:
+            return self.path(sha256).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def total_bytes(self) -> int:
+        """Bytes of all images together."""
+        return sum(self.bytes_of(sha256) for sha256 in self)
 
     def __iter__(self) -> Iterator[str]:
         """The digests of all files, sorted."""

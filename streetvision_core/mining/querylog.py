@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -19,15 +19,16 @@ from typing import Any, Self
 import structlog
 
 from streetvision_core.errors import QueryLogError, StorageError, StreetVisionError
-from streetvision_core.mining._images import ImageStore
+from streetvision_core.mining._images import ImageStore, is_digest
 from streetvision_core.mining._rows import COLUMNS, NewQuery, QueryRow, from_record, to_record
 from streetvision_core.mining._schema import migrate
 from streetvision_core.mining._set_aside import move_aside
 from streetvision_core.types import Era, FailureMode, Verdict
 
-__all__ = ["Counts", "Health", "NewQuery", "QueryLog", "QueryRow", "open_or_set_aside", "set_aside"]
+__all__ = ["Counts", "Health", "NewQuery", "QueryLog", "QueryRow", "is_digest", "open_or_set_aside", "set_aside"]
 
 _BUSY_SECONDS = 15.0
+_DELETED_AT_ONCE = 1000
 _log = structlog.get_logger(__name__)
 _LAST_ID = "(SELECT max(last_pruned_id, coalesce((SELECT max(id) FROM queries), 0)) FROM log)"
 """The highest number that a query of this log ever had; numbers are never given twice."""
@@ -96,8 +97,11 @@ class QueryLog:
             self._db.text_factory = lambda data: data.decode(errors="surrogateescape")
             try:
                 self._db.execute("PRAGMA journal_mode = WAL")
+                # what is deleted is overwritten, so that a forgotten caller's words are not left in the file
+                self._db.execute("PRAGMA secure_delete = ON")
                 # NORMAL: a killed process loses nothing, a power cut at most the newest transactions, never the log.
                 self._db.execute("PRAGMA synchronous = NORMAL")
+                _check_columns(self._db, self.path, made=False)
                 migrate(self._db)
                 _check_columns(self._db, self.path)
                 self._inode = self.path.stat().st_ino
@@ -200,23 +204,97 @@ class QueryLog:
         found = self._query("SELECT max(received_at) FROM queries WHERE origin = ?", (origin,))[0][0]
         return None if found is None else datetime.fromisoformat(found)
 
-    def prune(self, keep_days: int, now: datetime | None = None) -> int:
+    def prune(self, keep_days: int, now: datetime | None = None, protected: Container[str] = frozenset()) -> int:
         """Forgets queries older than `keep_days` UTC days, and every image no query mentions any more.
+
+        Args:
+            keep_days: how many days stay.
+            now: an aware time; None is now.
+            protected: digests of images whose queries stay however old they are.
 
         Returns:
             How many queries went.
         """
         if keep_days < 0:
             raise QueryLogError(f"keep_days = {keep_days}", "0 or more", "give the number of days to keep")
-        first_kept = ((now or datetime.now(UTC)).astimezone(UTC) - timedelta(days=keep_days)).date().isoformat()
-        # The files go while the write lock is held, so no other writer can start to rely on one of them.
-        with self._named("prune"), self._transaction():
-            self._db.execute(f"UPDATE log SET last_pruned_id = {_LAST_ID}")
-            gone = self._db.execute("DELETE FROM queries WHERE day < ?", (first_kept,)).rowcount
-            used = {row[0] for row in self._db.execute("SELECT DISTINCT sha256 FROM queries")}
-            for orphan in [sha256 for sha256 in self.images if sha256 not in used]:
-                self.images.remove(orphan)
-        return int(gone)
+        first_kept = (now or datetime.now(UTC)).astimezone(UTC) - timedelta(days=keep_days)
+        old = self._query("SELECT id, sha256 FROM queries WHERE day < ?", (first_kept.date().isoformat(),))
+        gone = self._delete([number for number, sha256 in old if sha256 not in protected])
+        self._sweep(first_kept if list(self.root.glob("queries.damaged-*.sqlite")) else None)
+        return gone
+
+    def shrink(self, max_bytes: int, protected: Container[str] = frozenset()) -> int:
+        """Forgets the oldest queries until the images weigh no more than `max_bytes`.
+
+        Args:
+            max_bytes: of all images together.
+            protected: digests of images whose queries stay.
+
+        Returns:
+            How many queries went.
+        """
+        excess = self.images.total_bytes() - max_bytes
+        doomed: list[int] = []
+        images: set[str] = set()
+        for number, sha256 in self._query("SELECT id, sha256 FROM queries ORDER BY id"):
+            if excess <= 0:
+                break
+            if sha256 in protected:
+                continue
+            doomed.append(number)
+            if sha256 not in images:
+                images.add(sha256)
+                excess -= self.images.bytes_of(sha256)
+        # another query of the same image, logged later, would keep its bytes
+        doomed += [n for n, sha256 in self._query("SELECT id, sha256 FROM queries") if sha256 in images]
+        return self._delete(sorted(set(doomed)))
+
+    def forget(self, digests: Iterable[str]) -> tuple[QueryRow, ...]:
+        """Deletes images with every query of them.
+
+        Returns:
+            The queries that went, as far as they could be read.
+        """
+        wanted = set(digests)
+        gone = [row for row in self.rows() if row.sha256 in wanted]
+        numbers = [n for n, sha256 in self._query("SELECT id, sha256 FROM queries") if sha256 in wanted]
+        self._delete(numbers)
+        for sha256 in wanted:
+            self.images.remove(sha256)
+        return tuple(gone)
+
+    def _delete(self, numbers: Sequence[int]) -> int:
+        """Deletes queries, and the images that only they mention, a part at a time, so that writers need not wait."""
+        for start in range(0, len(numbers), _DELETED_AT_ONCE):
+            some = numbers[start : start + _DELETED_AT_ONCE]
+            marks = ",".join("?" * len(some))
+            # The files go while the write lock is held, so no other writer can start to rely on one of them.
+            with self._named("prune"), self._transaction():
+                self._db.execute(f"UPDATE log SET last_pruned_id = {_LAST_ID}")
+                question = f"SELECT DISTINCT sha256 FROM queries WHERE id IN ({marks})"
+                mentioned = [row[0] for row in self._db.execute(question, some)]
+                self._db.execute(f"DELETE FROM queries WHERE id IN ({marks})", some)
+                for sha256 in self._unmentioned(mentioned):
+                    self.images.remove(sha256)
+        return len(numbers)
+
+    def _sweep(self, older_than: datetime | None) -> None:
+        """Removes images that no query mentions.
+
+        Args:
+            older_than: only files written before; None: all. A log that was set aside still mentions some.
+        """
+        orphans = sorted(set(self.images) - {str(row[0]) for row in self._query("SELECT DISTINCT sha256 FROM queries")})
+        for start in range(0, len(orphans), _DELETED_AT_ONCE):
+            with self._named("prune"), self._transaction():
+                for sha256 in self._unmentioned(orphans[start : start + _DELETED_AT_ONCE]):
+                    if older_than is None or self.images.written_at(sha256) < older_than.timestamp():
+                        self.images.remove(sha256)
+
+    def _unmentioned(self, digests: Sequence[str]) -> list[str]:
+        marks = ",".join("?" * len(digests))
+        used = {row[0] for row in self._db.execute(f"SELECT sha256 FROM queries WHERE sha256 IN ({marks})", digests)}
+        return [sha256 for sha256 in digests if sha256 not in used and is_digest(sha256)]
 
     def check(self) -> Health:
         """Checks the database's structure, reads every row and checks every image's digest."""
@@ -327,8 +405,10 @@ def set_aside(log: QueryLog) -> QueryLog:
     return open_or_set_aside(log.root)
 
 
-def _check_columns(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuses a database that calls itself a query log and has other columns."""
+def _check_columns(connection: sqlite3.Connection, path: Path, made: bool = True) -> None:
+    """Refuses a database that calls itself a query log and has other columns; `made` False: it may have none yet."""
+    if not made and not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'queries'").fetchall():
+        return
     try:
         connection.execute(f"{_SELECT} LIMIT 0")
     except sqlite3.OperationalError as error:

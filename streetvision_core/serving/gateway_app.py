@@ -27,6 +27,7 @@ from streetvision_core.serving.cache import VerdictCache, open_cache
 from streetvision_core.serving.fleet import Fleet
 from streetvision_core.serving.gateway import Gateway
 from streetvision_core.serving.log import LogWriter, Opener
+from streetvision_core.serving.log_room import LogRoom
 from streetvision_core.serving.metrics import CONTENT_TYPE, Metrics
 from streetvision_core.serving.page import page_response
 from streetvision_core.serving.protocols._answers import error_response, json_response, tagged
@@ -147,7 +148,7 @@ def create_gateway_app(
     show_drift(metrics.registry, settings.paths.resolve("data") / DRIFT_FILE)
     places = Places(serving.queue_images)
     metrics.queue_depth.set_function(lambda: places.used)
-    writer = LogWriter(log, serving, metrics)
+    writer = LogWriter(log, serving, metrics, LogRoom(settings.retention, metrics))
     cache = cache or open_cache(serving, metrics)
     gateway = Gateway(backend, cache, writer, places, metrics)
     mounted = [mount(gateway, settings, metrics) for mount in mounts]

@@ -16,6 +16,7 @@ import structlog
 
 from streetvision_core.errors import QueryLogError, StorageError, StreetVisionError
 from streetvision_core.mining.querylog import NewQuery, QueryLog, open_or_set_aside, set_aside
+from streetvision_core.serving.log_room import LogRoom
 from streetvision_core.serving.metrics import Metrics
 from streetvision_core.settings import ServingSettings
 
@@ -36,9 +37,17 @@ class LogWriter:
         log: the log, or how to open it, or None to keep none; closed by `stop`.
         settings: how much may wait.
         metrics: counts what was written and what was dropped.
+        room: says whether the log may grow; None sets no limit.
     """
 
-    def __init__(self, log: QueryLog | Opener | None, settings: ServingSettings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        log: QueryLog | Opener | None,
+        settings: ServingSettings,
+        metrics: Metrics,
+        room: LogRoom | None = None,
+    ) -> None:
+        self._room = room
         self._source = log
         self._log = log if isinstance(log, QueryLog) else None
         self._settings = settings
@@ -131,6 +140,12 @@ class LogWriter:
         return batch
 
     def _write(self, batch: list[NewQuery]) -> None:
+        size = sum(len(query.frame_bytes) for query in batch)
+        if self._room is not None and self._log is not None:
+            refusal = self._room.refusal(self._log, size)
+            if refusal:
+                self._drop(len(batch), refusal)
+                return
         for pause in (*RETRIES_SECONDS, None):
             try:
                 self._append(batch)
@@ -165,6 +180,8 @@ class LogWriter:
             raise StorageError("no query log", "one that can be opened", "look above for what ails it")
         self._log.append_many(batch)
         self._metrics.log_written.inc(len(batch))
+        if self._room is not None:
+            self._room.note_written(sum(len(query.frame_bytes) for query in batch))
 
     def _replace(self) -> None:
         """Sets a damaged log aside and begins a new one."""

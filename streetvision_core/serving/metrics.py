@@ -85,6 +85,8 @@ class Metrics(Group):
         self.queue_depth = self._gauge("sv_queue_depth", "Images admitted and not yet answered.")
         self.bytes_in_flight = self._gauge("sv_bytes_in_flight", "Bodies held by all requests.")
         self.log_up = self._gauge("sv_log_up", "1 while the query log can be written.")
+        self.log_bytes = self._gauge("sv_log_bytes", "Photographs of the query log.")
+        self.disk_free_bytes = self._gauge("sv_disk_free_bytes", "Free space on the query log's disk.")
         self.log_depth = self._gauge("sv_log_queue_depth", "Answers waiting to be logged.")
 
     def note_drift(self, version: str, p: float, reference: tuple[float, ...]) -> None:

@@ -109,7 +109,8 @@ def gateway_app(
     """
     metrics = Metrics()
     fleet_metrics = FleetMetrics(metrics.registry, settings.gate.max_age_days)
-    queries = partial(open_or_set_aside, settings.paths.resolve("data") / "queries") if log else None
+    keeps = log and settings.retention.keep_queries
+    queries = partial(open_or_set_aside, settings.paths.resolve("data") / "queries") if keeps else None
     with tempfile.TemporaryDirectory(prefix="streetvision-") as folder:
         specs = read_specs(models_file) if models_file else tuple(models)
         own = not specs

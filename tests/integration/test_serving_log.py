@@ -139,3 +139,37 @@ def test_running__a_log_that_is_deleted_or_moved_begins_again(world):
     wait_for(lambda: world.value("sv_log_written_total") == 3)
     with QueryLog(world.root) as log:
         assert len(log.rows()) == 2
+
+
+def limited(world, **retention):
+    rules = world.settings.retention.model_copy(update=retention)
+    world.settings = world.settings.model_copy(update={"retention": rules})
+
+
+def test_running__a_caller_fills_neither_the_disk_nor_more_than_was_set_aside(world):
+    limited(world, max_gib=3 * len(picture(0)) / 2**30)
+    world.start()
+    for i in range(12):
+        world.answer(i)
+    wait_for(lambda: world.value("sv_log_written_total") + world.value("sv_log_dropped_total", reason="max-gib") == 12)
+    assert 1 <= world.value("sv_log_written_total") <= 4
+    with QueryLog(world.root) as log:
+        assert log.images.total_bytes() <= 3.2 * len(picture(0))
+
+
+def test_running__below_the_floor_of_free_space_nothing_is_written_and_answers_go_on(world):
+    limited(world, min_free_gib=1e9)
+    world.start()
+    for i in range(3):
+        world.answer(i)
+    wait_for(lambda: world.value("sv_log_dropped_total", reason="disk-floor") == 3)
+    assert world.value("sv_disk_free_bytes") > 0
+    with QueryLog(world.root) as log:
+        assert log.rows() == []
+
+
+def test_running__photographs_can_be_switched_off(world):
+    limited(world, keep_queries=False)
+    world.start()
+    world.answer(1)
+    assert list(world.root.iterdir()) == []
