@@ -7,15 +7,18 @@ SHELL := /bin/bash
 ENVS ?= bt9 bt10
 EXTRAS ?= workbench,detectors,dev
 EVERY_EXTRA := workbench,detectors,gpu,finetune,synth,openvino,video,twelvelabs,sn72,ray,ops,dev
+comma := ,
+empty :=
+space := $(empty) $(empty)
+# Relative, because make takes a space in a path for the end of a name, and a checkout may lie anywhere.
 ifneq ($(strip $(CONDA_PREFIX)),)
 ENV := $(CONDA_PREFIX)
 else
-ENV := $(CURDIR)/.venv
+ENV := .venv
 endif
-PY := $(ENV)/bin/python
-SV := $(ENV)/bin/streetvision
-STAMP := $(ENV)/.streetvision-$(subst $(comma),-,$(EXTRAS))
-comma := ,
+PY := "$(ENV)/bin/python"
+SV := "$(ENV)/bin/streetvision"
+STAMP := $(subst $(space),\ ,$(ENV))/.streetvision-$(subst $(comma),-,$(EXTRAS))
 PYTHON ?= python3
 # Each kernel and each server is a process of its own; without stored bytecode each would compile torch anew.
 export PYTHONDONTWRITEBYTECODE :=
@@ -23,7 +26,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: help envs setup setup-all run daily weekly lab notebooks test test-long check numbers format lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: setup ## set up, run a whole day of the loop on the embedded profile, print where the report is
 	@$(SV) daily --demo
@@ -35,7 +38,7 @@ weekly: setup ## the weekly report
 	@$(SV) weekly
 
 lab: setup ## JupyterLab in notebooks/
-	@$(ENV)/bin/jupyter lab --notebook-dir=notebooks
+	@"$(ENV)/bin/jupyter" lab --notebook-dir=notebooks
 
 notebooks: setup-all ## run every numbered notebook headless, each on its own
 	@$(PY) -m pytest tests/notebooks -n 2 --dist loadfile
@@ -47,19 +50,19 @@ test-long: setup-all ## every test, the long ones too; before an issue is called
 	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup-all ## lint, types, layers, notebooks without outputs
-	@$(ENV)/bin/ruff check .
-	$(ENV)/bin/ruff format --check .
-	$(ENV)/bin/mypy
-	$(ENV)/bin/lint-imports
-	$(ENV)/bin/nbstripout --verify notebooks/*.ipynb
+	@"$(ENV)/bin/ruff" check .
+	"$(ENV)/bin/ruff" format --check .
+	"$(ENV)/bin/mypy"
+	"$(ENV)/bin/lint-imports"
+	"$(ENV)/bin/nbstripout" --verify notebooks/*.ipynb
 
 numbers: setup ## fill the figures of README and docs from docs/benchmarks
 	@$(PY) -m streetvision_core.ops.numbers
 
 format: setup ## format the code, strip the notebooks
-	@$(ENV)/bin/ruff check --fix .
-	$(ENV)/bin/ruff format .
-	$(ENV)/bin/nbstripout notebooks/*.ipynb
+	@"$(ENV)/bin/ruff" check --fix .
+	"$(ENV)/bin/ruff" format .
+	"$(ENV)/bin/nbstripout" notebooks/*.ipynb
 
 setup: $(STAMP) ## install what the embedded profile and the tests need (EXTRAS=…)
 
@@ -67,13 +70,13 @@ setup-all: ## install every extra of the main environment; the tests build small
 	@$(MAKE) --no-print-directory setup EXTRAS=$(EVERY_EXTRA)
 
 $(STAMP): pyproject.toml constraints.txt
-	@if [ "$(ENV)" = "$(CURDIR)/.venv" ] && [ ! -x "$(PY)" ]; then
+	@if [ "$(ENV)" = .venv ] && [ ! -x $(PY) ]; then
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "StreetVision needs Python 3.11 or newer, got " + sys.version.split()[0] + "; set PYTHON=python3.11")'
 	  $(PYTHON) -m venv "$(ENV)"
 	fi
 	echo "Installing into $(ENV) (a few GB the first time, most of it torch)…"
 	if $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt uv 2>/dev/null; then
-	  VIRTUAL_ENV="$(ENV)" $(PY) -m uv pip install --quiet --python "$(PY)" -c constraints.txt -e '.[$(EXTRAS)]'
+	  $(PY) -m uv pip install --quiet --python $(PY) -c constraints.txt -e '.[$(EXTRAS)]'
 	else
 	  echo "uv is not to be had; pip installs the whole set instead (slower)"
 	  $(PY) -m pip install --quiet --disable-pip-version-check --no-deps -r constraints.txt
@@ -82,7 +85,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch "$@"
 
 envs: setup ## make the environments of their own that the tests use (ENVS=…)
-	@for name in $(ENVS); do PYTHON="$(PY)" envs/make.sh "$$name"; done
+	@for name in $(ENVS); do PYTHON="$$(realpath -s $(PY))" envs/make.sh "$$name"; done
 
 lock: ## compile constraints.txt anew from pyproject.toml
 	@$(PY) -m uv pip compile pyproject.toml $(addprefix --extra ,$(subst $(comma), ,$(EVERY_EXTRA))) --python-version 3.11 \
