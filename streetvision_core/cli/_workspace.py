@@ -61,12 +61,12 @@ def schedule(
     out: Annotated[Path | None, typer.Option(help="Write the files into this folder; else print them.")] = None,
     profile: Profile = "",
 ) -> None:
-    """The cron line, systemd units and PM2 file that run this checkout every night."""
+    """The cron line, systemd units and PM2 file that run this workspace every night."""
     from streetvision_core.ops.render import render_schedules, write_schedules
     from streetvision_core.settings import load_settings
 
     settings = load_settings(profile or None)
-    texts = render_schedules(settings.paths.home.resolve(), Path(sys.executable))
+    texts = render_schedules(settings.paths.home.resolve(), Path(sys.executable), profile=settings.profile)
     if out is not None:
         for path in write_schedules(out, texts):
             say(f"wrote {path}")

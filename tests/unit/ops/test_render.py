@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from streetvision_core.cli._app import app as cli
 from streetvision_core.errors import SettingsError
 from streetvision_core.ops.render import DEFAULT_HOME, DEFAULT_PYTHON, render_schedules, write_schedules
+from streetvision_core.workspace import create_workspace
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 UNITS = (
@@ -153,3 +155,16 @@ def test_doctor_module__loads_nothing_heavy() -> None:
     code = "import sys, streetvision_core.ops.doctor, streetvision_core.ops.render; print('\\n'.join(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "fiftyone", "mlflow", "onnxruntime", "cv2"} & set(ran.stdout.split())
+
+
+def test_schedule__runs_the_profile_and_the_workspace_that_are_named(tmp_path: Path) -> None:
+    workspace = create_workspace(tmp_path / "my streets").home
+    done = CliRunner().invoke(
+        cli, ["schedule", "--profile", "light", "--workspace", str(workspace), "--out", str(tmp_path)]
+    )
+    assert done.exit_code == 0
+    for name in ("streetvision.cron", "streetvision-daily.service", "ecosystem.config.cjs"):
+        text = (tmp_path / name).read_text()
+        assert "light" in text
+        assert "embedded" not in text
+        assert str(workspace) in text
