@@ -218,7 +218,7 @@ _BUILDERS: Final[Mapping[Stage, _Builder]] = MappingProxyType(
             VlmStage(models.vlm) if models.vlm is not None else "the profile names no image-text model"
         ),
         "ocr": lambda models, head, width, keeper: (
-            OcrStage(models, width) if models.ocr is not None else "the profile names no reader"
+            OcrStage(models, width) if models.has_ocr else "the profile names no reader"
         ),
     }
 )

@@ -27,7 +27,7 @@ from streetvision_core.cli import (
     _video,
     _workspace,
 )
-from streetvision_core.cli._output import NAMED_ERROR, configure_logs, emit, say
+from streetvision_core.cli._output import INTERRUPTED, NAMED_ERROR, configure_logs, emit, explain, say, take_any_text
 from streetvision_core.cli._place import WorkspaceOption, give_workspaces
 from streetvision_core.errors import StreetVisionError
 
@@ -83,18 +83,17 @@ def _root(
 
 def main() -> None:
     """Entry point of the console script."""
+    take_any_text()
     try:
         app()
     except StreetVisionError as error:
         if "--json" in sys.argv:
             emit(error.to_dict())
-        say((type(error).__name__, "bold red"), f": got {error.got}")
-        say(f"  allowed: {error.allowed}")
-        say(f"  do:      {error.action}")
+        explain(error)
         sys.exit(NAMED_ERROR)
     except KeyboardInterrupt:
         say("interrupted")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
@@ -11,13 +12,23 @@ import structlog
 from rich.console import Console
 from rich.text import Text
 
+from streetvision_core.errors import StreetVisionError
+
 OK: Final = 0
 NAMED_ERROR: Final = 1
 PARTLY: Final = 3
 """Done, but some inputs could not be read, or a step of the loop failed."""
+INTERRUPTED: Final = 130
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Left to whoever started the command's work; Rich would exit with 1 at once."""
+        raise BrokenPipeError
+
 
 stderr = Console(stderr=True)
-stdout = Console()
+stdout = _Console()
 
 
 def configure_logs(level: int) -> None:
@@ -40,6 +51,20 @@ def configure_logs(level: int) -> None:
     )
     logging.basicConfig(level=max(level, logging.INFO), stream=sys.stderr, format="%(message)s")
     logging.getLogger("papermill").setLevel(max(level, logging.WARNING))  # the loop tells of each step itself
+
+
+def take_any_text() -> None:
+    """Lets stdout and stderr print names that their encoding does not know, as escapes, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def explain(error: StreetVisionError) -> None:
+    """A named error, for people, on stderr."""
+    say((type(error).__name__, "bold red"), f": got {error.got}")
+    say(f"  allowed: {error.allowed}")
+    say(f"  do:      {error.action}")
 
 
 def emit(value: Any) -> None:

@@ -2,123 +2,255 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from streetvision_core.cli import _video
-from streetvision_core.cli._output import NAMED_ERROR, OK, PARTLY, emit, say, stderr, stdout
+from streetvision_core.cli._inputs import Inputs
+from streetvision_core.cli._output import INTERRUPTED, NAMED_ERROR, OK, PARTLY, explain, say
+from streetvision_core.cli._progress import Pace, waiting_for
+from streetvision_core.cli._rows import Csv, Json, Lines, Row, Sink, name_of
+from streetvision_core.errors import ImageError, MissingExtraError, StreetVisionError, VideoError
 
-_BATCH = 8
+if TYPE_CHECKING:
+    from streetvision_core.cascade.engine import Cascade
+    from streetvision_core.images.folders import Found
+    from streetvision_core.settings import Settings
+    from streetvision_core.types import Frame, Verdict
+
+_BATCH: Final = 8
+_BATCH_PIXELS: Final = 48_000_000
+_BATCH_SECONDS: Final = 1.0
+"""A row is shown at least this often, where photos are answered that quickly."""
+_SHOWN_REASONS: Final = 5
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command(
-        epilog="Examples:  streetvision predict photos/ --json > answers.json   ·   streetvision predict a.jpg b.mp4"
+        epilog="Examples:  streetvision predict photos/   ·   streetvision predict photos/ --json > answers.json   ·   "
+        "streetvision predict a.jpg drive.mp4 list.csv --csv   ·   streetvision predict photos/ --save-annotated seen/"
+        "\n\nExit codes:  0 everything was answered   ·   1 nothing could be answered, or a named error   ·   2 wrong "
+        "usage   ·   3 some files could not be read   ·   130 interrupted; what was answered is printed"
     )(predict)
 
 
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Images and videos, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, videos, folders of them, or a CSV that lists them.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One CSV row a file on stdout.")] = False,
     evidence: Annotated[
         bool, typer.Option("--boxes", help="With --json: scores, boxes and text of each stage.")
     ] = False,
+    threshold: Annotated[float, typer.Option(min=0.0, max=1.0, help="Road work from this probability on.")] = 0.5,
+    save_annotated: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Copies of the pictures with boxes and answer go there."),
+    ] = None,
     policy: Annotated[str, typer.Option(help="Exit policy: certified or plan; empty takes the settings'.")] = "",
     profile: Annotated[str, typer.Option(help="Settings profile; empty takes SV_PROFILE or embedded.")] = "",
 ) -> None:
-    """Says for each image whether it shows road work, and how sure it is; for a video also when.
+    """Says for each picture whether it shows road work, and how sure it is; for a video also when.
 
-    Files that cannot be read are reported one by one and do not stop the others; the exit code is then 3.
+    What a file holds decides, not its name. Files that cannot be read are reported one by one, and the others go on.
     """
-    from streetvision_core.cli._first import first_version
-    from streetvision_core.learning.versions import load_cascade
-    from streetvision_core.models.factory import load_models
-    from streetvision_core.registry.versions import open_registry
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv both write to stdout: choose one")
+    if save_annotated is not None and save_annotated.resolve() in [path.resolve() for path in paths]:
+        raise typer.BadParameter("--save-annotated: name another folder than the one with the photos")
     from streetvision_core.settings import load_settings
 
-    files, videos = _collect(paths)
-    settings = load_settings(profile or None)
+    warnings.filterwarnings("ignore", module="PIL")  # odd metadata, which decides nothing
+    inputs, settings = Inputs(paths, save_annotated), load_settings(profile or None)
+    with waiting_for(f"loading the models of profile {settings.profile}"):
+        cascade = _load(settings, policy)
+    head = {"model_version": cascade.version, "threshold": threshold}
+    make: Callable[[], Sink] = Csv if as_csv else (lambda: Json(head)) if as_json else Lines
+    raise typer.Exit(_Run(cascade, settings, make, threshold, evidence, save_annotated).all(inputs))
+
+
+def _load(settings: Settings, policy: str) -> Cascade:
+    """The version that serves; what trains is imported only where there is no version yet."""
+    from streetvision_core.cascade.engine import Cascade
+    from streetvision_core.cascade.policy import get_policy
+    from streetvision_core.cli._first import first_version
+    from streetvision_core.models.factory import load_models
+    from streetvision_core.registry.versions import open_registry
+
+    if policy:
+        get_policy(policy)
+        settings = settings.model_copy(update={"cascade": settings.cascade.model_copy(update={"policy": policy})})
     registry = open_registry(settings)
     first_version(settings, registry)
-    cascade = load_cascade(registry, settings, load_models(settings), policy or None)
-    answers: list[dict[str, Any]] = []
-    watched: list[dict[str, Any]] = []
-    errors: list[dict[str, Any]] = []
-    from rich.progress import Progress
-
-    with Progress(console=stderr, transient=True, disable=len(files) < _BATCH) as bar:
-        task = bar.add_task("classifying", total=len(files))
-        for start in range(0, len(files), _BATCH):
-            batch = files[start : start + _BATCH]
-            _answer(batch, cascade, answers, errors, evidence)
-            bar.advance(task, len(batch))
-    for path in videos:
-        _video.watch(path, settings, cascade, watched, errors, evidence)
-    _report(answers, watched, errors, as_json, cascade.version)
-    raise typer.Exit(NAMED_ERROR if not answers and not watched else PARTLY if errors else OK)
+    version = registry.serving()
+    assert version is not None, "the line above makes one"
+    version.check()
+    return Cascade.from_version(version.folder, settings, load_models(settings, ocr_when_needed=True))
 
 
-def _collect(paths: list[Path]) -> tuple[list[Path], list[Path]]:
-    """Image files and video files."""
-    from streetvision_core.images.folders import find
+class _Run:
+    """One run over all inputs."""
 
-    found = [one for one in find(paths) if not one.reason]
-    videos = [one.path for one in found if one.kind is not None and one.kind.media == "video"]
-    return [one.path for one in found if one.path not in set(videos)], videos
+    def __init__(
+        self,
+        cascade: Cascade,
+        settings: Settings,
+        make: Callable[[], Sink],
+        threshold: float,
+        evidence: bool,
+        annotated: Path | None,
+    ) -> None:
+        self._cascade, self._settings, self._make = cascade, settings, make
+        self._threshold, self._evidence, self._annotated = threshold, evidence, annotated
+        self._opened: Sink | None = None
+        self._pending: list[tuple[Path, Frame]] = []
+        self._began = self._flushed = time.monotonic()
+        self.counts: Counter[str] = Counter()
+        self.skipped: list[tuple[Path, str]] = []
 
-
-def _answer(
-    batch: list[Path], cascade: Any, answers: list[dict[str, Any]], errors: list[dict[str, Any]], evidence: bool
-) -> None:
-    from streetvision_core.errors import ImageError
-    from streetvision_core.images.decode import read_image
-
-    frames = []
-    for path in batch:
+    def all(self, inputs: Inputs) -> int:
+        """Answers everything; returns the exit code."""
+        pace = Pace("answered", lambda: inputs.total)
+        code, end = OK, Row()
         try:
-            frames.append((path, read_image(path)))
-        except ImageError as error:
-            errors.append({"path": str(path), **error.to_dict()})
-            say((str(path), "yellow"), f": {type(error).__name__}: {error.got}; {error.action}")
-    if not frames:
-        return
-    for (path, frame), verdict in zip(frames, cascade.predict([f for _, f in frames]), strict=True):
-        answer = verdict.to_dict()
-        if not evidence:
-            answer.pop("evidence")
-        answers.append({"path": str(path), "width": frame.width, "height": frame.height, **answer})
+            for found in inputs:
+                self._take(found)
+                pace.at(self._done)
+            self._flush()
+            if not self._done and not self.counts["error"]:
+                raise self._nothing()
+        except KeyboardInterrupt:
+            code, end = INTERRUPTED, {"interrupted": True}
+        except BrokenPipeError:  # whoever reads has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return OK
+        except StreetVisionError as error:
+            if self._opened is None:
+                raise
+            explain(error)
+            code, end = NAMED_ERROR, {"error": error.to_dict()}
+        skipped = [{**name_of(path), "reason": reason} for path, reason in self.skipped]
+        self._sink.close({"skipped": skipped, "summary": self._summary(), **end})
+        self._say_summary(code == INTERRUPTED)
+        return code or (NAMED_ERROR if not self._done else PARTLY if self.counts["error"] else OK)
+
+    @property
+    def _sink(self) -> Sink:
+        """Opened with the first row, so that an error before it is the only thing that is printed."""
+        if self._opened is None:
+            self._opened = self._make()
+        return self._opened
+
+    @property
+    def _done(self) -> int:
+        return self.counts["photo"] + self.counts["video"]
+
+    def _take(self, found: Found) -> None:
+        from streetvision_core.images.decode import read_image
+
+        if found.reason:
+            self.skipped.append((found.path, found.reason))
+            return
+        try:
+            if found.error is not None:
+                raise found.error
+            if found.is_video:
+                self._flush()
+                self._watch(found.path)
+                return
+            frame = read_image(found.path, self._settings.decode)
+        except (ImageError, VideoError, MissingExtraError) as error:
+            self._report(found.path, error)
+            return
+        self._pending.append((found.path, frame))
+        pixels = sum(frame.width * frame.height for _, frame in self._pending)
+        waited = time.monotonic() - self._flushed
+        if len(self._pending) >= _BATCH or pixels >= _BATCH_PIXELS or waited >= _BATCH_SECONDS or not self._done:
+            self._flush()
+
+    def _flush(self) -> None:
+        batch, self._pending = self._pending, []
+        if batch:
+            verdicts = self._cascade.predict([frame for _, frame in batch])
+            for (path, frame), verdict in zip(batch, verdicts, strict=True):
+                self._photo(path, frame, verdict)
+        self._flushed = time.monotonic()
+
+    def _photo(self, path: Path, frame: Frame, verdict: Verdict) -> None:
+        row: Row = {**name_of(path), "width": frame.width, "height": frame.height, **verdict.to_dict()}
+        row["roadwork"] = verdict.p_roadwork > self._threshold
+        if not self._evidence:
+            row.pop("evidence")
+        if self._annotated is not None:
+            from streetvision_core.cli._annotated import save
+
+            row["annotated"] = name_of(save(path, frame, verdict, row["roadwork"], self._annotated))["path"]
+        self.counts.update(photo=1, roadwork=int(row["roadwork"]))
+        self._sink.photo(row)
+
+    def _watch(self, path: Path) -> None:
+        answer = _video.watch(path, self._settings, self._cascade, self._evidence)
+        answer["roadwork"] = answer["p_roadwork"] > self._threshold
+        self.counts.update(video=1, video_roadwork=int(answer["roadwork"]))
+        self._sink.video({**name_of(path), **answer})
+
+    def _report(self, path: Path, error: StreetVisionError) -> None:
+        from streetvision_core.images.files import printable
+
+        self.counts["error"] += 1
+        name = printable(path)
+        say((name, "yellow"), f": {type(error).__name__}: {error.got.removesuffix(f' from {name}')}; {error.action}")
+        self._sink.error({**name_of(path), **error.to_dict()})
+
+    def _summary(self) -> Row:
+        counts = self.counts
+        return {
+            "photos": counts["photo"],
+            "photos_with_roadwork": counts["roadwork"],
+            "videos": counts["video"],
+            "videos_with_roadwork": counts["video_roadwork"],
+            "unreadable": counts["error"],
+            "skipped": len(self.skipped),
+            "seconds": round(time.monotonic() - self._began, 3),
+        }
+
+    def _say_summary(self, interrupted: bool) -> None:
+        s = self._summary()
+        parts = [f"{_count(s['photos'], 'photo')}, {s['photos_with_roadwork']} with road work"]
+        if s["videos"]:
+            parts.append(f"{_count(s['videos'], 'video')}, {s['videos_with_roadwork']} with road work")
+        if s["unreadable"]:
+            parts.append(f"{s['unreadable']} could not be read (see above)")
+        if self.skipped:
+            parts.append(f"{len(self.skipped)} not looked at ({self._reasons()})")
+        start = "interrupted after " if interrupted else ""
+        rest = "; the rest was not looked at" if interrupted else ""
+        say(f"{start}{'; '.join(parts)}; {s['seconds']:.1f} s, model {self._cascade.version}{rest}")
+
+    def _reasons(self) -> str:
+        common = Counter(reason for _, reason in self.skipped).most_common()
+        shown = [f"{count} {reason}" for reason, count in common[:_SHOWN_REASONS]]
+        rest = sum(count for _, count in common[_SHOWN_REASONS:])
+        return ", ".join([*shown, *([f"{rest} others"] if rest else [])])
+
+    def _nothing(self) -> ImageError:
+        from streetvision_core.errors import NoImagesError
+
+        left = f" ({len(self.skipped)} files not looked at: {self._reasons()})" if self.skipped else ""
+        return NoImagesError(
+            got=f"no picture and no video{left}",
+            allowed="files or folders with pictures or videos",
+            action="check the path; --json names each file that was not looked at",
+        )
 
 
-def _report(
-    answers: list[dict[str, Any]],
-    watched: list[dict[str, Any]],
-    errors: list[dict[str, Any]],
-    as_json: bool,
-    version: str,
-) -> None:
-    if as_json:
-        emit({"model_version": version, "results": answers, "videos": watched, "errors": errors})
-        return
-    if answers or not watched:
-        _table(answers, version)
-    for answer in watched:
-        _video.show(answer)
-    if errors:
-        say(f"{len(errors)} files could not be read; see above")
-
-
-def _table(answers: list[dict[str, Any]], version: str) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=f"{len(answers)} images, model {version}", title_justify="left")
-    for name, justify in (("image", "left"), ("road work", "left"), ("p", "right"), ("stage", "left"), ("ms", "right")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    for answer in answers:
-        said = "[bold dark_orange]yes[/]" if answer["roadwork"] else "no"
-        p, ms = f"{answer['p_roadwork']:.3f}", f"{answer['seconds'] * 1000:.0f}"
-        table.add_row(escape(answer["path"]), said, p, answer["exit_stage"], ms)
-    stdout.print(table)
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

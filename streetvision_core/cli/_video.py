@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from streetvision_core.cli._output import OK, emit, say, stderr, stdout
+from streetvision_core.cli._progress import EVERY_SECONDS
 
 if TYPE_CHECKING:
     from streetvision_core.cascade.engine import Cascade
@@ -63,28 +65,21 @@ def search(
     raise typer.Exit(OK)
 
 
-def watch(
-    path: Path,
-    settings: Settings,
-    cascade: Cascade,
-    answers: list[dict[str, Any]],
-    errors: list[dict[str, Any]],
-    evidence: bool,
-) -> None:
-    """Answers one video; a file that cannot be read, or not without the extra, is told and passed over."""
+def watch(path: Path, settings: Settings, cascade: Cascade, evidence: bool) -> dict[str, Any]:
+    """Answers one video.
+
+    Raises:
+        VideoError: it cannot be read.
+        MissingExtraError: PyAV is not installed.
+    """
     from streetvision_core.cascade.video import predict_video
-    from streetvision_core.errors import MissingExtraError, VideoError
     from streetvision_core.images.video import open_video
     from streetvision_core.learning.videos import video_folder
 
-    try:
-        video = open_video(path, limits=settings.video)
-        with _progress(video) as progress:
-            answer = predict_video(video, cascade, store=video_folder(settings), progress=progress)
-        answers.append({"path": str(path), **answer.to_dict(evidence)})
-    except (VideoError, MissingExtraError) as error:
-        errors.append({"path": str(path), **error.to_dict()})
-        say((str(path), "yellow"), f": {type(error).__name__}: {error.got}; {error.action}")
+    video = open_video(path, limits=settings.video)
+    with _progress(video) as progress:
+        answer = predict_video(video, cascade, store=video_folder(settings), progress=progress)
+    return answer.to_dict(evidence)
 
 
 def show(answer: dict[str, Any]) -> None:
@@ -121,6 +116,9 @@ def _line(answer: dict[str, Any]) -> str:
 def _progress(video: Video) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
+    if not stderr.is_terminal:
+        yield _lines(video)
+        return
     with Bar(console=stderr, transient=True) as bar:
         tasks: dict[str, Any] = {}
 
@@ -130,3 +128,16 @@ def _progress(video: Video) -> Iterator[Progress]:
             bar.update(tasks[what], completed=seconds)
 
         yield told
+
+
+def _lines(video: Video) -> Progress:
+    """Progress where no terminal can show a bar: a line every few seconds."""
+    last = time.monotonic()
+
+    def told(what: str, seconds: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= EVERY_SECONDS:
+            last = time.monotonic()
+            say(f"{video.name}: {what}, {seconds:.0f} of {video.info.seconds:.0f} s")
+
+    return told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Final, Literal, get_args
 from streetvision_core.errors import DataError
 from streetvision_core.images.decode import read_image
 from streetvision_core.images.folders import list_images
+from streetvision_core.images.lists import read_table
 from streetvision_core.types import Frame
 
 LabelKind = Literal["roadwork", "none", "ambiguous", "objects", "unknown"]
@@ -66,11 +66,10 @@ def read_labels(streets_root: Path) -> list[LabelledImage]:
             action="set SV_PATHS__STREETS to that folder",
             path=str(path),
         )
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if missing := set(_COLUMNS) - set(reader.fieldnames or ()):
-            raise _wrong(path, f"no column {', '.join(sorted(missing))}", f"the columns {', '.join(_COLUMNS)}")
-        return [_from_row(row, streets_root, path, line) for line, row in enumerate(reader, start=2)]
+    header, rows = read_table(path)
+    if missing := set(_COLUMNS) - set(header):
+        raise _wrong(path, f"no column {', '.join(sorted(missing))}", f"the columns {', '.join(_COLUMNS)}")
+    return [_from_row(row, streets_root, path, line) for line, row in enumerate(rows, start=2)]
 
 
 def _from_row(row: dict[str, str], root: Path, csv_path: Path, line: int) -> LabelledImage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class VideoInfo:
     Attributes:
         start_seconds: the file's own time of its first picture.
         seconds: from the first picture to the end of the last one, by the packets' own times.
-        promised_seconds: what the header says; None where it says nothing.
+        promised_seconds: what the header says, less what it shows the last picture longer than others; None where it
+            says nothing.
         frames: packets of the video stream, about one per picture.
         width: pixels, as stored (before any rotation).
         height: pixels, as stored.
@@ -125,7 +127,7 @@ def probe(data: Path | bytes, name: str, limits: VideoSettings) -> VideoInfo:
                 raise too_large(name, f"more than {limits.max_frames} frames", most, "max_frames")
         if not ends.frames:
             raise broken(name, "no picture")
-        seconds = ends.seconds(1 / rate)
+        seconds, longer = ends.seconds(1 / rate)
         promised = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / _MICROSECONDS
         if seconds > limits.max_seconds:
             most = f"at most {limits.max_seconds:.0f} seconds"
@@ -134,7 +136,7 @@ def probe(data: Path | bytes, name: str, limits: VideoSettings) -> VideoInfo:
             start_seconds=ends.first or 0.0,
             seconds=seconds,
             # where clocks start again the header tells of one part, or of the distance between two clocks
-            promised_seconds=None if clock.joins else float(promised) or None,
+            promised_seconds=None if clock.joins or not promised else float(promised) - longer,
             frames=ends.frames,
             width=stream.width,
             height=stream.height,
@@ -152,6 +154,8 @@ class _Ends:
         self.frames = 0
         self.first: float | None = None
         self._last = 0.0
+        self._shown = 0.0
+        self._milliseconds: Counter[int] = Counter()
 
     def take(self, packet: Any, clock: Clock) -> None:
         """Counts a packet; decoding times never go back within a part, showing times do."""
@@ -163,12 +167,23 @@ class _Ends:
         decoded = packet.dts if packet.dts is not None else time
         ahead = float((time - decoded) * base)
         start = clock.at(float(decoded * base)) + (ahead if abs(ahead) < AHEAD_SECONDS else 0.0)  # a join between both
+        shown = float((packet.duration or 0) * base)
+        self._milliseconds[round(shown * 1000)] += 1
+        if self.first is None or start >= self._last:
+            self._last, self._shown = start, shown
         self.first = start if self.first is None else min(self.first, start)
-        self._last = max(self._last, start + float((packet.duration or 0) * base))
 
-    def seconds(self, step: float) -> float:
-        """From the first picture to the end of the last; by their number where no packet has a time."""
-        return self._last - self.first if self.first is not None and self._last > self.first else self.frames * step
+    def seconds(self, step: float) -> tuple[float, float]:
+        """From the first picture to the end of the last, and how much longer the file shows that one.
+
+        At a variable frame rate nobody knows how long the last picture was seen, and writers repeat the distance
+        before it, which may be seconds: it counts no longer than the middle one of all pictures.
+        """
+        if self.first is None or (self._last <= self.first and not self._shown):
+            return self.frames * step, 0.0
+        middle = sorted(self._milliseconds.elements())[self._milliseconds.total() // 2] / 1000 or step
+        last = min(self._shown or middle, middle)
+        return self._last + last - self.first, max(0.0, self._shown - last)
 
 
 def _check_file(data: Path | bytes, name: str, limits: VideoSettings) -> None:

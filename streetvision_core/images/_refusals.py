@@ -44,7 +44,7 @@ class RefusedError(Exception):
 def broken(source: str, what: str) -> ImageBrokenError:
     """The error of a file that cannot be decoded."""
     return ImageBrokenError(
-        got=f"{what} from {source}",
+        got=f"{' '.join(what.split())} from {source}",
         allowed="a complete picture",
         action="send or store the image again",
         source=source,

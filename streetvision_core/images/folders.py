@@ -53,6 +53,12 @@ class Found:
     reason: str = ""
     error: InputError | None = None
 
+    @property
+    def is_video(self) -> bool:
+        """Whether a video decoder is to look at it: it holds one, or it is called like one and holds no picture."""
+        media = "other" if self.kind is None else self.kind.media
+        return media in ("video", "sound") or (media == "other" and _called(self.path) == "video")
+
 
 def walk(folder: Path, media: Container[Media] = ("image", "video")) -> Iterator[Found]:
     """Every entry below a folder, lazily, in the order of their names.
@@ -171,8 +177,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _file(path: Path, media: Container[Media]) -> Found:
-    suffix = path.suffix.lower()
-    called = _CALLED.get(suffix, "other")
+    called = _called(path)
     try:
         kind = kind_of(path)
     except InputError as error:
@@ -183,7 +188,11 @@ def _file(path: Path, media: Container[Media]) -> Found:
         return Found(path, reason=error.got.split(":")[0].lower())
     if kind.media in media:
         return Found(path, kind)
-    program = kind == TEXT and suffix in _ALSO_PROGRAMS
+    program = kind == TEXT and path.suffix.lower() in _ALSO_PROGRAMS
     if called in media and kind.media not in ("image", "video") and not program:
         return Found(path, kind)
     return Found(path, reason="empty file" if kind == EMPTY else kind.name)
+
+
+def _called(path: Path) -> Media:
+    return _CALLED.get(path.suffix.lower(), "other")

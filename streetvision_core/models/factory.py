@@ -53,6 +53,7 @@ class ModelSet:
         seen_groups: names the groups of photos that trained a detector.
         video_vlm: makes the model that is asked about stretches of video, or None: `vlm` is asked.
         image_text: makes the encoder that knows words and frames, or None.
+        ocr_when_needed: the reader is there and may be made when the first sign is to be read.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ModelSet:
         seen_groups: Callable[[], frozenset[str]] = frozenset,
         video_vlm: Callable[[], Vlm] | None = None,
         image_text: Callable[[], ImageTextEncoder | None] = lambda: None,
+        ocr_when_needed: bool = False,
     ) -> None:
         self.preprocessor = preprocessor
         self._seen_groups = _Lazy(seen_groups)
@@ -74,6 +76,7 @@ class ModelSet:
         self._video_vlm = _Lazy(video_vlm) if video_vlm is not None else self._vlm
         self._image_text = _Lazy(image_text)
         self._ocr = _Lazy(ocr)
+        self._ocr_when_needed = ocr_when_needed
 
     @property
     def backbone(self) -> Backbone:
@@ -111,15 +114,25 @@ class ModelSet:
         return self._image_text.get()
 
     @property
+    def has_ocr(self) -> bool:
+        """Whether there is a reader; it is made to find out, unless it was promised."""
+        return self._ocr_when_needed or self.ocr is not None
+
+    @property
     def ocr(self) -> OcrReader | None:
         """Stage 4's reader, or None."""
         return self._ocr.get()
 
 
-def load_models(settings: Settings) -> ModelSet:
+def load_models(settings: Settings, ocr_when_needed: bool = False) -> ModelSet:
     """The models a profile names.
 
     Nothing is loaded yet, so a profile can be shown without its weights.
+
+    Args:
+        settings: names them.
+        ocr_when_needed: a cascade made of them loads the reader, which takes as long as all the rest and is seldom
+            asked, with the first sign; a server would rather load it before the first request.
 
     Raises:
         SettingsError: the preprocessing has no such version.
@@ -139,6 +152,7 @@ def load_models(settings: Settings) -> ModelSet:
         seen_groups=lambda: _seen_groups(settings),
         video_vlm=None if video_vlm is None else lambda: load_adapter("video_vlm", video_vlm, settings),
         image_text=lambda: None if image_text is None else load_adapter("image_text", image_text, settings),
+        ocr_when_needed=ocr_when_needed and ocr is not None,
     )
 
 
