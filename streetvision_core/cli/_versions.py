@@ -153,6 +153,8 @@ def approve(
             allowed="the name of the version it is about",
             action="name one that `streetvision versions list` shows",
         )
+    if version:
+        _check_fits(registry, version, profile)
     if override:
         event = registry.promote(version, Override(_person(by), override))
     else:
@@ -194,6 +196,8 @@ def roll_back(
 ) -> None:
     """Makes an earlier champion serve again, and holds automatic promotion until `unhold`."""
     registry = _registry(profile)
+    if to:
+        _check_fits(registry, to, profile)
     event = registry.rollback(_person(by), reason, to or None)
     _report(registry, event, f"{event.version} is champion again", as_json)
 
@@ -202,6 +206,7 @@ def roll_back(
 def pin(version: Version, reason: Reason, by: By = "", profile: Profile = "", as_json: Json = False) -> None:
     """Lets a version serve in the champion's place until `unpin`; running servers follow within seconds."""
     registry = _registry(profile)
+    _check_fits(registry, version, profile)
     event = registry.pin(version, _person(by), reason)
     _report(registry, event, f"{event.version} serves", as_json)
 
@@ -323,6 +328,26 @@ def _registry(profile: str) -> Registry:
     from streetvision_core.settings import load_settings
 
     return open_registry(load_settings(profile or None))
+
+
+def _check_fits(registry: Registry, version: str, profile: str) -> None:
+    """Refuses what no model server of this profile could load.
+
+    Raises:
+        PreprocessMismatchError: the version's head was made with another backbone or preprocessing.
+    """
+    from streetvision_core.errors import PreprocessMismatchError
+    from streetvision_core.settings import load_settings
+
+    models = load_settings(profile or None).models
+    found = registry.get(version, check=False)
+    made_with = found.made_with
+    if made_with is not None and made_with != (models.backbone, models.preprocessing):
+        raise PreprocessMismatchError(
+            got=f"{found.name}, made with {' '.join(made_with)}",
+            allowed=f"a version made with {models.backbone} {models.preprocessing}, as this profile serves",
+            action="choose the profile it was made with (--profile, SV_PROFILE), or another version",
+        )
 
 
 def _person(by: str) -> str:

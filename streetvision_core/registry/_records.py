@@ -149,7 +149,7 @@ def _read_head(path: Path) -> tuple[int, str] | None:
         return int(head["count"]), str(head["hash"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         # What the head guards against is a cut chain; a damaged head alone must not stop the registry.
         _log.warning("head of the promotions cannot be read", error=f"{type(error).__name__}: {error}")
         return None

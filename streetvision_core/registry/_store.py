@@ -62,7 +62,7 @@ class ModelVersion:
         try:
             head = json.loads(self.path(HEAD_FILE).read_bytes())
             return str(head["backbone"]), str(head["preprocessing"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
 

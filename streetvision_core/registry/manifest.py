@@ -105,7 +105,7 @@ def read_manifest(folder: Path) -> Manifest:
         if data["format"] != _FORMAT or created_at.tzinfo is None or any(Path(n).name != n for n in files):
             raise ValueError("another format, a time without zone, or a name with a folder in it")
         return Manifest(files, created_at, data["digest"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _differs(folder, MANIFEST_FILE, f"{type(error).__name__}: {error}", f"a readable {_FORMAT}") from error
 
 

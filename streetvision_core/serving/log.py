@@ -107,7 +107,11 @@ class LogWriter:
                 batch = self._next_batch()
                 if not batch:
                     return
-                self._write(batch)
+                try:
+                    self._write(batch)
+                except Exception:  # whatever it is, the thread must live to write the next batch
+                    _log.exception("query log not written", answers=len(batch))
+                    self._drop(len(batch), "storage")
                 continue
             with self._changed:
                 stopping = self._changed.wait_for(lambda: self._stopping, pause)

@@ -10,9 +10,10 @@ from typer.testing import CliRunner
 
 from streetvision_core.cli._app import app
 from streetvision_core.cli._versions import versions
-from streetvision_core.errors import RegistryError
+from streetvision_core.errors import PreprocessMismatchError, RegistryError
 from streetvision_core.registry.decision import GateDecision, protocol_sha256
 from streetvision_core.registry.versions import Registry
+from streetvision_core.serving import run
 
 RULES = {"name": "a protocol"}
 PASSED = GateDecision(True, ("Challenger promoted: every part passed.",), {"p": 0.01}, RULES, protocol_sha256(RULES))
@@ -127,6 +128,36 @@ def test_refusals__are_named(registry, words, message):
     result = CliRunner().invoke(app, ["versions", *words])
     assert isinstance(result.exception, Exception)
     assert message in str(result.exception)
+
+
+def test_decisions__refuse_a_version_that_this_profile_cannot_load(registry):
+    head = {"backbone": "dinov3", "preprocessing": "center-crop-224/1"}
+    name = registry.create({"head.json": json.dumps(head).encode()}, {}).name
+    for words in (["approve", name, "--override", "it is so large"], ["pin", name, "--reason", "it is so large"]):
+        result = CliRunner().invoke(app, ["versions", *words])
+        assert isinstance(result.exception, PreprocessMismatchError)
+        assert "made with dinov3 center-crop-224/1" in str(result.exception)
+
+
+def test_serve__a_pin_reaches_the_model_servers_it_starts(registry, monkeypatch):
+    calls = []
+    monkeypatch.setattr(run, "serve", lambda *arguments, **_: calls.append(arguments))
+    first, _, unknown = (version.name for version in registry.list())
+    assert CliRunner().invoke(app, ["serve", "--pin", first]).exit_code == 0
+    command = calls[0][5]
+    assert command[command.index("--pin") + 1] == first
+    assert command[-1] == "--listen", "the address is added at its end"
+    assert CliRunner().invoke(app, ["serve"], env={"STREETVISION_PIN": first}).exit_code == 0
+    assert calls[1][5] == command
+    assert CliRunner().invoke(app, ["serve"]).exit_code == 0
+    assert "--pin" not in calls[2][5]
+    refused = CliRunner().invoke(app, ["serve", "--pin", unknown])
+    assert "which nobody has put up for service" in str(refused.exception)
+    gateway = ["serve", "--role", "gateway", "--model", "http://127.0.0.1:1"]
+    refused = CliRunner().invoke(app, [*gateway, "--pin", first])
+    assert "a gateway that starts no model server" in str(refused.exception)
+    assert CliRunner().invoke(app, gateway, env={"STREETVISION_PIN": first}).exit_code == 0
+    assert len(calls) == 4
 
 
 def test_served_at__dates_times_and_zones(registry):

@@ -132,6 +132,26 @@ def test_log_writer__one_answer_the_database_cannot_take_does_not_take_its_batch
     assert value(metrics, "sv_log_dropped_total", reason="storage") == 2
 
 
+class OddRoom:
+    """Fails when it is asked."""
+
+    def refusal(self, log, more_bytes):
+        raise OSError("no such disk")
+
+
+def test_log_writer__outlives_whatever_fails_around_a_write(tmp_path):
+    metrics = Metrics()
+    writer = LogWriter(QueryLog(tmp_path), ServingSettings(), metrics, OddRoom())
+    writer.start()
+    writer.offer(query(0))
+    while not value(metrics, "sv_log_dropped_total", reason="storage"):
+        time.sleep(0.01)
+    writer._room = None
+    writer.offer(query(1))
+    assert writer.stop(10)
+    assert value(metrics, "sv_log_written_total") == 1
+
+
 def test_log_writer__what_waits_for_a_log_that_never_opens_is_counted(tmp_path):
     def refuse():
         raise StorageError("no disk", "a disk", "mount it")
