@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -394,6 +396,27 @@ def profile_values(name: str) -> dict[str, Any]:
     return dict(yaml.safe_load(text))
 
 
+def has_setting(values: Any, loc: Sequence[str]) -> bool:
+    """Whether nested values hold a setting."""
+    for part in loc:
+        if not isinstance(values, dict) or part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def variable_of(loc: Sequence[str]) -> str | None:
+    """The variable that is set now and holds a setting, by itself or with its section."""
+    set_now = {variable.upper() for variable in os.environ}
+    for length in range(len(loc), 0, -1):
+        if (variable := f"{ENV_PREFIX}{'__'.join(loc[:length]).upper()}") in set_now:
+            whole = length == len(loc)
+            with suppress(ValueError):
+                if whole or has_setting(json.loads(os.environ.get(variable, "")), loc[length:]):
+                    return variable
+    return None
+
+
 def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """`above` wins key by key, in sections too; lists are replaced whole."""
     joined = dict(below)
@@ -418,10 +441,8 @@ def _refuse_home(home: Path, written: dict[str, Any]) -> None:
 def _source_of(loc: tuple[int | str, ...], home: Path, written: dict[str, Any], profile: str) -> str:
     """Where a wrong value was written: the strongest source that has it."""
     parts = [str(part) for part in loc]
-    set_now = {variable.upper() for variable in os.environ}
-    for length in range(len(parts), 0, -1):
-        if (variable := f"{ENV_PREFIX}{'__'.join(parts[:length]).upper()}") in set_now:
-            return f"the variable {variable}"
+    if variable := variable_of(parts):
+        return f"the variable {variable}"
     section = written.get(parts[0])
     in_file = parts[0] in written and (len(parts) == 1 or not isinstance(section, dict) or parts[1] in section)
     return str(home / FILE) if in_file else f"the profile {profile!r}"

@@ -11,6 +11,7 @@ import typer
 from streetvision_core import __version__
 from streetvision_core.cli import (
     _calibrate,
+    _config,
     _engine,
     _install,
     _learning,
@@ -58,6 +59,7 @@ for room in (
     _versions,
     _log,
     _install,
+    _config,
     _workspace,
 ):
     room.register(app)

@@ -56,6 +56,26 @@ def test_child__gets_the_settings_is_restarted_after_a_kill_and_ends_with_us(tmp
     assert (restarts, still) == (1, False)
 
 
+def test_child__is_told_where_the_workspace_lies(tmp_path, monkeypatch):
+    """What it loads asks for the settings again, in whatever folder it was started."""
+    monkeypatch.setenv("SV_PATHS__HOME", str(tmp_path / "workspace"))
+    asks = (
+        "import sys; from streetvision_core.settings import load_settings;"
+        "open(sys.argv[1] + '.home', 'w').write(str(load_settings().paths.home) + chr(10)); sys.stdin.read()"
+    )
+
+    async def scenario():
+        child, _, _ = child_of(asks, tmp_path / "a")
+        monkeypatch.chdir("/")
+        told = tmp_path / "a.home"
+        await child.start()
+        await until(lambda: told.exists() and told.read_text().endswith("\n"))
+        await child.stop()
+        return told.read_text()
+
+    assert asyncio.run(scenario()) == f"{tmp_path / 'workspace'}\n"
+
+
 def test_child__one_that_hangs_is_ended_and_started_anew(tmp_path):
     async def scenario():
         child, server, _ = child_of(DEAF, tmp_path / "a")
