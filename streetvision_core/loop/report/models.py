@@ -110,6 +110,31 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)
+class WorldRow:
+    """What a calibration made in one world is worth in another, on TEST.
+
+    Attributes:
+        calibrated_on: the world that made it, as people call it.
+        answers: the world of the answered rows, as people call it.
+        n: rows answered.
+        groups: independent groups among them.
+        mcc: Matthews correlation.
+        auc: area under the ROC curve.
+        log_loss: of the calibrated probabilities.
+        serves: whether requests are answered by it.
+    """
+
+    calibrated_on: str
+    answers: str
+    n: Count
+    groups: Count
+    mcc: Estimate
+    auc: Estimate
+    log_loss: Estimate
+    serves: bool
+
+
+@dataclass(frozen=True, slots=True, config=STRICT)
 class Bands:
     """How sure it is.
 
@@ -118,12 +143,14 @@ class Bands:
         delta: the promise may fail with this probability.
         bands: one per stage.
         note: what the reader should know, e.g. the size of CALIBRATE.
+        worlds: what a calibration on photographs and one on rendered frames is worth in each world.
     """
 
     alpha: Share
     delta: Share
     bands: tuple[Band, ...]
     note: str = ""
+    worlds: tuple[WorldRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, config=STRICT)

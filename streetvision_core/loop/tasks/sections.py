@@ -15,6 +15,7 @@ from streetvision_core.economics.chain_facts import FACTS
 from streetvision_core.labels import Label, Source
 from streetvision_core.learning.compare import Comparison as Compared
 from streetvision_core.learning.doubts import likely_label_errors
+from streetvision_core.learning.worlds import WorldWorth
 from streetvision_core.loop.report.fields import Estimate
 from streetvision_core.loop.report.models import (
     Band,
@@ -26,6 +27,7 @@ from streetvision_core.loop.report.models import (
     Honesty,
     RealPhotos,
     RealRow,
+    WorldRow,
 )
 from streetvision_core.loop.report.pictures import thumbnail
 from streetvision_core.loop.report.queries import (
@@ -42,7 +44,7 @@ from streetvision_core.loop.tasks.mining import MinedDay, picture
 from streetvision_core.mining.querylog import QueryRow
 from streetvision_core.registry.decision import GateDecision
 from streetvision_core.scoring.confusion import Confusion
-from streetvision_core.scoring.intervals import bootstrap_decisions
+from streetvision_core.scoring.intervals import Interval, bootstrap_decisions
 from streetvision_core.settings import Settings
 from streetvision_core.types import STAGES
 
@@ -58,6 +60,7 @@ _LABELLED_BY: Final[Mapping[Source, str]] = {
     "caller": "by the caller who sent them",
 }
 ABSENT_VLM: Final = "no package carries an image-text model; on this profile stage 3 is absent, not imitated"
+WORLD_NAMES: Final = {"real": "photographs", "rendered": "rendered frames"}
 METRICS: Final[dict[str, tuple[Metric, bool]]] = {
     "MCC": (Confusion.mcc, False),
     "accuracy": (Confusion.accuracy, False),
@@ -175,14 +178,36 @@ def compare(contest: Compared, metric: str, rendered: bool) -> Comparison:
 
 def estimate(fn: Metric, p: Doubles, y: npt.NDArray[np.int8], groups: Sequence[str]) -> Estimate:
     """A metric with its 95 % interval by bootstrap over groups; None where it is not defined."""
-    interval = bootstrap_decisions(fn, p, y, list(groups))
+    return _estimated(bootstrap_decisions(fn, p, y, list(groups)))
+
+
+def _world_row(worth: WorldWorth) -> WorldRow:
+    return WorldRow(
+        WORLD_NAMES[worth.calibrated_on],
+        WORLD_NAMES[worth.answers],
+        worth.rows,
+        worth.groups,
+        _estimated(worth.mcc),
+        _estimated(worth.auc),
+        _estimated(worth.log_loss),
+        worth.calibrated_on == "real",
+    )
+
+
+def _estimated(interval: Interval) -> Estimate:
     values = (interval.point, interval.low, interval.high)
     point, low, high = (round(v, 4) if np.isfinite(v) else None for v in values)
     return Estimate(point, low, high)
 
 
-def bands(settings: Settings, calibration: CascadeCalibration) -> Bands:
-    """The exit bands, and for stages without one why."""
+def bands(settings: Settings, calibration: CascadeCalibration, worths: Sequence[WorldWorth] = ()) -> Bands:
+    """The exit bands, for stages without one why, and what the calibration of each world is worth.
+
+    Args:
+        settings: what the bands promise.
+        calibration: what serves.
+        worths: from `learning.worlds.compare_worlds`.
+    """
     told = [
         Band(
             stage=stage,
@@ -199,7 +224,7 @@ def bands(settings: Settings, calibration: CascadeCalibration) -> Bands:
     told += [Band(stage=stage, certified=False, reason=reason) for stage, reason in calibration.absent.items()]
     cascade, made = settings.cascade, calibration.made_with
     note = f"One frame per group of CALIBRATE was tested: {made.rows} photographs of {made.groups} groups."
-    return Bands(cascade.alpha, cascade.delta, tuple(told), note)
+    return Bands(cascade.alpha, cascade.delta, tuple(told), note, tuple(_world_row(worth) for worth in worths))
 
 
 def gate(decision: GateDecision, waits: str = "") -> Gate:

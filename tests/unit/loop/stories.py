@@ -15,6 +15,7 @@ from streetvision_core.loop.report.models import (
     Honesty,
     RealPhotos,
     RealRow,
+    WorldRow,
 )
 from streetvision_core.loop.report.pictures import png_of_figure, thumbnail
 from streetvision_core.loop.report.queries import (
@@ -220,6 +221,15 @@ def day_story(*, promoted: bool = True, pictures: int = 12, **changes: object) -
                 ),
             ),
             "CALIBRATE holds 593 groups.",
+            tuple(
+                WorldRow(made, answers, 240, 120, *(Estimate(v, v - 0.05, v + 0.05) for v in (mcc, 0.9, 0.3)), serves)
+                for made, answers, mcc, serves in (
+                    ("photographs", "photographs", 0.79, True),
+                    ("photographs", "rendered frames", 0.34, True),
+                    ("rendered frames", "photographs", 0.71, False),
+                    ("rendered frames", "rendered frames", 0.61, False),
+                )
+            ),
         ),
         "plots": (reliability_plot(), reliability_plot()),
         "real": RealPhotos(

@@ -323,3 +323,10 @@ def test_day_page__a_quiet_night_says_so_and_nothing_is_missing_from_it():
     assert "Nothing to learn" in page and "No query came and no person decided anything" in page
     assert "Not available" not in page
     assert Reader(page).open == []
+
+
+def test_day_page__says_what_each_calibration_is_worth_and_which_one_serves():
+    page = render.day_page(day_story())
+    table = page.partition("What each calibration is worth")[2].partition("</table>")[0]
+    assert table.count("<tr>") == 5 and table.count(">serves<") == 2
+    assert "0.61" in table and "rendered frames" in table
