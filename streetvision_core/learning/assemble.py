@@ -31,6 +31,8 @@ from streetvision_core.mining.select import MinedSet
 from streetvision_core.settings import Settings
 from streetvision_core.types import Split
 
+NIGHTS: Final = "????-??-??*"
+"""Folders of nights: dates, and `<since>_to_<until>` where past days were asked for."""
 MINED_SET: Final = "mined.json"
 """What a night chose, in its folder."""
 
@@ -96,7 +98,7 @@ def stream_rows(
     """What the stream adds, one dataset a day: labelled queries, and what was made to order that day."""
     days = settings.paths.resolve("data") / "days"
     logged = logged_rows(queries, labels, log, observer, settings.balance.hard_weight)
-    made = {folder.name: made_rows(folder, observer) for folder in days.glob("????-??-??")}
+    made = {folder.name: made_rows(folder, observer) for folder in days.glob(NIGHTS)}
     names = sorted(name for name in {*logged, *made} if name <= upto_day)
     both = [[part for part in (logged.get(name), made.get(name)) if part] for name in names]
     return [Dataset.concat(parts) for parts in both if parts]
@@ -107,8 +109,8 @@ def measured_groups(
 ) -> tuple[dict[str, Split], set[str]]:
     """Groups that measure, each with its split, and the images the random probe drew, by sha256."""
     data = settings.paths.resolve("data")
-    mined = [MinedSet.load(path) for path in sorted((data / "days").glob(f"????-??-??/{MINED_SET}"))
-             if path.parent.name <= upto_day]  # fmt: skip
+    paths = sorted(path for path in (data / "days").glob(f"{NIGHTS}/{MINED_SET}") if path.parent.name <= upto_day)
+    mined = [MinedSet.load(path) for path in paths]
     drawn = drawn_by_probe(mined, queries)
     taught = TrainedGroups(data / "challenge" / "taught.txt")
     known = load_measured(data)
