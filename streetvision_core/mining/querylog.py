@@ -25,7 +25,17 @@ from streetvision_core.mining._schema import migrate
 from streetvision_core.mining._set_aside import move_aside
 from streetvision_core.types import Era, FailureMode, Verdict
 
-__all__ = ["Counts", "Health", "NewQuery", "QueryLog", "QueryRow", "is_digest", "open_or_set_aside", "set_aside"]
+__all__ = [
+    "Counts",
+    "Health",
+    "ImageStore",
+    "NewQuery",
+    "QueryLog",
+    "QueryRow",
+    "is_digest",
+    "open_or_set_aside",
+    "set_aside",
+]
 
 _BUSY_SECONDS = 15.0
 _DELETED_AT_ONCE = 1000
@@ -255,10 +265,10 @@ class QueryLog:
         Returns:
             The queries that went, as far as they could be read.
         """
-        wanted = set(digests)
-        gone = [row for row in self.rows() if row.sha256 in wanted]
-        numbers = [n for n, sha256 in self._query("SELECT id, sha256 FROM queries") if sha256 in wanted]
-        self._delete(numbers)
+        wanted = tuple(dict.fromkeys(digests))
+        where = f" WHERE sha256 IN ({','.join('?' * len(wanted))})"
+        gone, bad = self._read(where, wanted)
+        self._delete([*(row.id for row in gone), *bad])
         for sha256 in wanted:
             self.images.remove(sha256)
         return tuple(gone)

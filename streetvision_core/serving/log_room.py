@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from pathlib import Path
 from typing import Final
 
-from streetvision_core.mining.querylog import QueryLog
+from streetvision_core.mining.querylog import ImageStore, QueryLog
 from streetvision_core.mining.retention import GIB, free_bytes
 from streetvision_core.serving.metrics import Metrics
 from streetvision_core.settings import RetentionSettings
@@ -27,18 +27,18 @@ class LogRoom:
     def __init__(self, rules: RetentionSettings, metrics: Metrics) -> None:
         self._rules = rules
         self._metrics = metrics
-        self._root: Path | None = None
         self._bytes = 0
         self._free = 0
         self._looked = self._weighed = -float("inf")
+        self._scales: threading.Thread | None = None
 
     def refusal(self, log: QueryLog, more_bytes: int) -> str:
         """Why so many bytes more must not be written; empty if they may."""
         now = time.monotonic()
         full = self._bytes + more_bytes > self._rules.max_gib * GIB
         # weighed sooner while nothing is written: somebody may have made room
-        if log.root != self._root or now - self._weighed > (10 * LOOK_SECONDS if full else WEIGH_SECONDS):
-            self._root, self._bytes, self._weighed = log.root, log.images.total_bytes(), now
+        if now - self._weighed > (10 * LOOK_SECONDS if full else WEIGH_SECONDS):
+            self._weigh(log.images)
         if now - self._looked > LOOK_SECONDS:
             self._free, self._looked = free_bytes(log.root), now
         self._show()
@@ -50,6 +50,18 @@ class LogRoom:
         """Counts what was written; an image that was there already counts twice until the next weighing."""
         self._bytes += n_bytes
         self._free -= n_bytes
+
+    def _weigh(self, images: ImageStore) -> None:
+        """Weighs beside the writing: a million files take seconds."""
+        if self._scales is not None and self._scales.is_alive():
+            return
+        self._weighed = time.monotonic()
+
+        def work() -> None:
+            self._bytes = images.total_bytes()
+
+        self._scales = threading.Thread(target=work, name="query-log weight", daemon=True)
+        self._scales.start()
 
     def _show(self) -> None:
         self._metrics.log_bytes.set(self._bytes)
