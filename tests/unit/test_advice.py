@@ -29,7 +29,7 @@ DOCUMENTS = [
     if path.name not in ("log.md", "CHANGELOG.md")  # they tell what was, under the names of its time
 ]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-COMMAND = re.compile(r"(?<![\w./@-])streetvision((?: +[^\s·;`()\"'|>&]+)+)")
+COMMAND = re.compile(r"(?<![\w./@-])streetvision((?: +[^\s·;`()\"'|>&{}]+)+)")
 MAKE = re.compile(r"(?:`|run: )make((?: [A-Za-z_]+=\S*| [a-z-]+)+)")
 MODULE = re.compile(r"python -m (streetvision_core[\w.]*)")
 VARIABLE = re.compile(r"\bSV_[A-Z0-9_]*[A-Z0-9]\b")
