@@ -191,7 +191,9 @@ def revoke_key(name: Annotated[str, typer.Argument(help="Whose.")], profile: Pro
 
 
 def replay(
-    source: Annotated[str, typer.Argument(help="A folder, `rendered`, or a logged day YYYY-MM-DD.")] = "rendered",
+    source: Annotated[
+        str, typer.Argument(help="A folder, a CSV that lists images, `rendered`, or a logged day YYYY-MM-DD.")
+    ] = "rendered",
     target: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8080",
     rate: Annotated[float | None, typer.Option(min=0.001, help="Requests per second; empty: all it can.")] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Most requests at a time.")] = 8,

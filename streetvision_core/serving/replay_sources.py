@@ -10,6 +10,7 @@ from pathlib import Path
 
 from streetvision_core.errors import ServingError
 from streetvision_core.images.folders import list_images
+from streetvision_core.images.lists import read_paths
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.settings import Settings
 
@@ -34,7 +35,7 @@ def images_of(settings: Settings, source: str | Path, limit: int | None = None) 
 
     Args:
         settings: where the workspace lies.
-        source: `rendered`, a day `YYYY-MM-DD` of the query log, or a folder of images.
+        source: `rendered`, a day `YYYY-MM-DD` of the query log, a folder of images, or a CSV that lists images.
         limit: most images; None takes all, of the rendered stream one day.
 
     Raises:
@@ -46,7 +47,9 @@ def images_of(settings: Settings, source: str | Path, limit: int | None = None) 
     if _is_day(str(source)):
         images = _logged_day(settings.paths.resolve("data") / "queries", str(source))
     else:
-        images = (ReplayImage(path.read_bytes(), path.name) for path in list_images(Path(source)))
+        place = Path(source)
+        paths = read_paths(place) if place.is_file() else list_images(place)
+        images = (ReplayImage(path.read_bytes(), path.name) for path in paths)
     return itertools.islice(images, limit)
 
 

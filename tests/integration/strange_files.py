@@ -217,7 +217,7 @@ KINDS: tuple[Strange, ...] = (
     # more than a picture
     Strange("motion.jpg", of(JPEG + film("mp4") + b"\xff\xda" * 5000), PHOTO),
     Strange("trailing.jpg", of(JPEG + b"\0" * 5000 + b"garbage"), PHOTO),
-    Strange("xmp.png", of(inside_png(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP))), PHOTO),
+    Strange("xmp.png", of(inside_png(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(XMP)))), PHOTO),
     Strange("text.png", of(inside_png(chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"a" * 9_000_000)))), PHOTO),
     Strange("profile.png", of(inside_png(chunk(b"iCCP", b"p\0\0" + zlib.compress(os.urandom(2_000_000))))), PHOTO),
     Strange("profile.jpg", of(inside_jpeg(*PROFILE)), PHOTO),

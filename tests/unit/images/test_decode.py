@@ -369,6 +369,15 @@ def test_decode_image__webp_bomb_is_refused_before_the_decoder_allocates() -> No
         decode_image(bytes(data), "memory")
 
 
+def test_decode_image__a_heic_that_understates_its_size_is_refused_before_it_is_decoded() -> None:
+    data = bytearray(heic(Image.new("RGB", (4000, 3000))))
+    at = data.index(b"ispe") + 8
+    assert struct.unpack(">II", data[at : at + 8]) == (4000, 3000)
+    data[at : at + 8] = struct.pack(">II", 64, 64)
+    with pytest.raises(ImageBrokenError, match="exceeds the maximum image size"):
+        decode_image(bytes(data), "memory", Decode(max_pixels=10_000))
+
+
 def test_decode_image__leaves_pillow_as_it_was() -> None:
     before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, list(warnings.filters))
     decode_image(SAMPLES["JPEG"], "memory")

@@ -29,6 +29,16 @@ def test_images_of__folder(settings, tmp_path):
     assert len(list(images_of(settings, str(tmp_path), limit=2))) == 2
 
 
+def test_images_of__a_spreadsheets_list(settings, tmp_path):
+    for name in ("b.jpg", "a.jpg"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "list.csv").write_bytes("Bild;Path\r\n1;b.jpg\r\n2;a.jpg\r\n".encode("utf-8-sig"))
+    assert [(i.name, i.data) for i in images_of(settings, tmp_path / "list.csv")] == [
+        ("b.jpg", b"b.jpg"),
+        ("a.jpg", b"a.jpg"),
+    ]
+
+
 def test_images_of__empty_folder_is_named(settings, tmp_path):
     with pytest.raises(NoImagesError):
         images_of(settings, tmp_path / "nothing")
