@@ -8,6 +8,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from streetvision_core.errors import InputError
+
 if TYPE_CHECKING:
     from streetvision_core.images.folders import Found
 
@@ -59,7 +61,18 @@ class Inputs:
         from streetvision_core.images.lists import read_paths
 
         for path in self._paths:
-            if path.suffix.lower() in _LISTS and path.is_file():
+            if path.suffix.lower() in _LISTS and _is_text(path):
                 yield from read_paths(path)
             else:
                 yield path
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file that is called like a list may be one; its reader says what is wrong with any other."""
+    from streetvision_core.images.files import kind_of
+    from streetvision_core.images.sniff import TEXT, UNKNOWN
+
+    try:
+        return kind_of(path) in (TEXT, UNKNOWN)  # UTF-16 is no text at first sight
+    except InputError:
+        return False

@@ -121,6 +121,7 @@ def test_predict__values_of_strange_kinds_are_right(answered):
 
 
 def test_predict__rows_for_people_are_whole_and_on_one_line(shop, strange):
+    assert shop.run(strange / "really-a-png.txt").returncode == 0, "called like a list, it is a picture"
     names = ("n" * 240 + ".jpg", "two\nlines.jpg", os.fsdecode(b"caf\xe9.jpg"), "moving.png", "gone.png", "cut.png")
     done = shop.run(*(strange / name for name in names))
     lines = done.stdout.decode().splitlines()
@@ -204,7 +205,10 @@ def test_predict__nothing_to_look_at_is_a_named_error(shop, tmp_path):
     done = shop.run(tmp_path, "--json")
     assert json.loads(done.stdout)["error"] == "NoImagesError" and "1 text" in json.loads(done.stdout)["got"]
     assert done.returncode == 1
-    assert shop.run("x" * 5000, "--json").returncode == 1
+    for name in ("x" * 5000, "x" * 5000 + ".csv", "gone.txt"):
+        done = shop.run(name, "--json")
+        assert done.returncode == 1 and b"Traceback" not in done.stderr
+        assert json.loads(done.stdout)["errors"][0]["error"] in ("PathError", "FileMissingError")
 
 
 def many(folder, count):
