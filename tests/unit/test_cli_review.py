@@ -13,6 +13,7 @@ from streetvision_core.mining.annotate import Annotation, save_annotations
 from streetvision_core.mining.querylog import NewQuery, QueryLog
 from streetvision_core.mining.review_queue import ReviewQueue
 from streetvision_core.types import Verdict
+from streetvision_core.workspace import create_workspace
 
 DAYS = ("2026-03-01", "2026-03-02")
 
@@ -20,6 +21,7 @@ DAYS = ("2026-03-01", "2026-03-02")
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four logged queries, two shown on each of two days."""
+    create_workspace(tmp_path)
     monkeypatch.setenv("SV_PATHS__HOME", str(tmp_path))
     verdict = Verdict(0.8, "detectors", True, (), "v1", "certified", 0.1)
     when = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -1,8 +1,8 @@
 import pytest
-from streetvision_core.loop.tasks.rendered import RENDERED
 
 from streetvision_core.data.starter import load_starter
 from streetvision_core.data.worlds import real_rows, world_of
+from streetvision_core.learning.rendered import RENDERED
 from streetvision_core.mining import diffusion, synthesize
 from streetvision_core.mining.stream import day_stream, heldout_stream
 

