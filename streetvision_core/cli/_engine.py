@@ -17,6 +17,7 @@ from streetvision_core.errors import DataError
 
 if TYPE_CHECKING:
     from streetvision_core.models.detectors import Detector
+    from streetvision_core.settings import Settings
 
 Photos = Annotated[Path | None, typer.Option(help="Folder with roadwork/ and none/ to start from.")]
 Usd = Annotated[float, typer.Option(min=0.0, help="Most US dollars, all runs together; remembered on disk.")]
@@ -46,18 +47,23 @@ def annotate(
     as_json: Json = False,
 ) -> None:
     """Weighs what all sources say of the day's mined frames; says which labels need no person, and queues the rest."""
-    from streetvision_core.loop import tasks
-    from streetvision_core.loop.tasks.annotation import QUEUE_FILE, weak_labels
-    from streetvision_core.loop.tasks.finding import find_objects, weak_sources
+    from streetvision_core.cli._night import open_night
+    from streetvision_core.learning.finding import find_objects, look_at_early_answers, weak_sources
+    from streetvision_core.learning.mine import read_frames
+    from streetvision_core.learning.weak import QUEUE_FILE, label_weakly, load_reviewed, save_weak
+    from streetvision_core.mining.objects import OBJECTS_FILE, load_objects, save_objects
 
-    context = tasks.open_day(profile, day)
-    mined = tasks.load_mined(context, demo=False)
-    frames = [tasks.picture(context, row) for row in mined.rows]
-    finders = _finders(zero_shot or [], segmenter)
-    with _progress("looking") as progress:
-        found = find_objects(context, mined.rows, frames, finders, progress)
-    more = weak_sources(mined.rows, found, [finder.name for finder in finders])
-    weak = weak_labels(context, mined.rows, frames, more)
+    with open_night(profile, day) as night:
+        rows, folder, models = night.mined().rows, night.folder, night.observer.models
+        frames, before = list(read_frames(rows, night.log, night.settings.decode)), load_objects(folder / OBJECTS_FILE)
+        finders, seen = _finders(zero_shot or [], segmenter), look_at_early_answers(rows, frames, models, before)
+        with _progress("looking") as progress:
+            found = find_objects(rows, frames, before, seen, finders, progress)
+        more = weak_sources(rows, found, [finder.name for finder in finders])
+        reviewed = load_reviewed(night.settings.paths.resolve("data"), folder.name, night.store.labels())
+        weak = label_weakly(rows, frames, reviewed, night.settings.annotate.precision, models.vlm, more)
+    save_objects(folder / OBJECTS_FILE, found)
+    save_weak(weak, folder)
     if as_json:
         emit(weak.summary())
         return
@@ -66,7 +72,7 @@ def annotate(
         interval = f"[{source['low']}, {source['high']}] of {source['answered']} reviewed frames"
         say(f"{source['name']:14} right in {source['accuracy']} {interval}")
     say(f"taken without a person: {summary['accepted']} of {summary['frames']} ({summary['certificate']})")
-    say(f"for a person, most informative first: {context.folder / QUEUE_FILE} ({summary['queued']} frames)")
+    say(f"for a person, most informative first: {folder / QUEUE_FILE} ({summary['queued']} frames)")
 
 
 def synthesize(
@@ -88,31 +94,43 @@ def synthesize(
 
     The API key of a hosted generator is read from SYNTH_API_KEY.
     """
-    from streetvision_core.loop import tasks
-    from streetvision_core.loop.tasks import drawing
+    from dataclasses import asdict
+
+    from streetvision_core.cli._night import open_night
+    from streetvision_core.learning import drawing
+    from streetvision_core.learning.mine_night import challenge_rows
+    from streetvision_core.learning.synthesize import plan_synthesis, save_synthetic
+    from streetvision_core.learning.synthesize import synthesize as render
+    from streetvision_core.loop.demo import day_number
+    from streetvision_core.loop.workspace import parse_night
     from streetvision_core.mining import diffusion
 
     if generator not in ("street-world", "sdxl", "hosted"):
         raise DataError(f"the generator {generator!r}", "street-world, sdxl, hosted", "choose one of them")
-    context = tasks.open_day(profile, day)
-    plan = tasks.plan_synthesis(context, tasks.load_mined(context, demo=False), images)
-    told: dict[str, Any] = {"plan": plan.to_dict()}
+    with open_night(profile, day) as night:
+        plan = plan_synthesis(night.mined(), images)
+    settings, folder, number = night.settings, night.folder, day_number(parse_night(day)[0])
+    shown: dict[str, Any] = {"plan": plan.to_dict()}
     if generator == "street-world":
         if not plan_only:
-            told["rows"] = len(tasks.synthesize(context, plan).table)
-        _show(told, as_json)
+            made = render(plan, night.observer, number, settings.seed)
+            save_synthetic(made, folder)
+            shown["rows"] = len(made.table)
+        _show(shown, as_json)
         return
-    planned = drawing.plan_drawing(context, plan, drawing.start_photos(context, photos), drawing.prompt_writer(context))
-    cost = diffusion.estimate(planned, context.folder / "generated", usd_per_image)
-    told["estimate"] = tasks.as_dict(cost)
+    start, write = drawing.start_photos(settings, photos), drawing.prompt_writer(settings)
+    planned = drawing.plan_drawing(plan, start, write, number, settings.seed)
+    cost = diffusion.estimate(planned, folder / "generated", usd_per_image)
+    shown["estimate"] = asdict(cost)
     if not plan_only:
         say(f"{cost.images} images to draw, {cost.seconds or 'unknown'} seconds, {cost.usd} USD")
-        made = _generator(context, generator, model, url, usd_per_image, budget_usd)
+        draws = _generator(settings, generator, model, url, usd_per_image, budget_usd)
+        gate = drawing.quality_gate(settings, challenge_rows(settings, night.observer))
         with _progress("drawing") as progress:
-            records = drawing.draw_synthetic(context, planned, made, progress)
-        told |= {"drawn": len(records), "kept": sum(not record["refusal"] for record in records)}
-        told["folder"] = str(context.folder / "generated")
-    _show(told, as_json)
+            records = drawing.record_drawn(planned, draws, gate, night.observer, folder, progress)
+        shown |= {"drawn": len(records), "kept": sum(not record["refusal"] for record in records)}
+        shown["folder"] = str(folder / "generated")
+    _show(shown, as_json)
 
 
 def teach(
@@ -130,23 +148,26 @@ def teach(
 
     The API key is read from TEACHER_API_KEY. Writes `pseudo.npz`, `pseudo.jsonl` and `doe1.json` into the day's folder.
     """
+    from streetvision_core.data.observe import Observer
     from streetvision_core.data.sources import FolderSource
-    from streetvision_core.loop import tasks
-    from streetvision_core.loop.tasks import drawing
+    from streetvision_core.learning import drawing
+    from streetvision_core.loop.place import night_folder
     from streetvision_core.mining.spending import Budget
     from streetvision_core.mining.teacher import Prices, Teacher, write_doe1, write_plain
+    from streetvision_core.settings import load_settings
 
-    context = tasks.open_day(profile, day)
-    data = context.workspace.data
+    settings = load_settings(profile or None)
+    data, folder = settings.paths.resolve("data"), night_folder(settings, day)
     budget = Budget(data / "spending" / "teacher.json", budget_usd)
     prices, key = Prices(input_usd, output_usd), os.environ.get("TEACHER_API_KEY", "")
     teacher = Teacher(url, model, budget, prices, data / "teacher", key)
     images = FolderSource(photos).images()
     frames = [(image.path.relative_to(photos).as_posix(), image.group, image.read()) for image in images]
     with _progress("asking") as progress:
-        labels = drawing.teach(context, frames, teacher, progress)
-    write_plain(labels, context.folder / "pseudo.jsonl")
-    write_doe1(labels, [str(image.path.resolve()) for image in images], context.folder / "doe1.json")
+        labels, table = drawing.teach(frames, teacher, Observer.of(settings), folder.name, progress)
+    drawing.save_taught(table, folder)
+    write_plain(labels, folder / "pseudo.jsonl")
+    write_doe1(labels, [str(image.path.resolve()) for image in images], folder / "doe1.json")
     roadwork = sum(label.label for label in labels)
     _show({"labelled": len(labels), "roadwork": roadwork, "spent_usd": round(budget.spent_usd, 4)}, as_json)
 
@@ -160,17 +181,17 @@ def _finders(zero_shot: list[Path], segmenter: Path | None) -> list[Detector]:
     return made
 
 
-def _generator(context: Any, kind: str, model: str, url: str, usd_per_image: float, budget_usd: float) -> Any:
+def _generator(settings: Settings, kind: str, model: str, url: str, usd_per_image: float, budget_usd: float) -> Any:
     if kind == "sdxl":
         from streetvision_core.models.generator import from_settings
 
-        return from_settings(model or "stabilityai/stable-diffusion-xl-base-1.0", context.settings)
+        return from_settings(model or "stabilityai/stable-diffusion-xl-base-1.0", settings)
     from streetvision_core.mining.cosmos import HostedGenerator
     from streetvision_core.mining.spending import Budget
 
     if not url or not model:
         raise DataError("a hosted generator without address or name", "--url and --model", "name both")
-    budget = Budget(context.workspace.data / "spending" / "generator.json", budget_usd)
+    budget = Budget(settings.paths.resolve("data") / "spending" / "generator.json", budget_usd)
     return HostedGenerator(url, model, budget, usd_per_image, os.environ.get("SYNTH_API_KEY", ""))
 
 

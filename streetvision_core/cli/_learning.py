@@ -129,11 +129,11 @@ def _of_recipe(settings: Settings, streets: Path) -> dict[str, Any]:
 
 
 def select(day: DayText = "", profile: Profile = "", as_json: Json = False) -> None:
-    """Chooses the day's hardest logged queries and puts them before the reviewer."""
-    from streetvision_core.loop import tasks
+    """Chooses the hardest queries of a night, or of a past day, and puts them before the reviewer."""
+    from streetvision_core.cli._night import open_night
 
-    context = tasks.open_day(profile, day)
-    mined = tasks.mine(context, demo=False)
+    with open_night(profile, day) as night:
+        mined = night.select()
     summary = {"mined": len(mined.rows), "reasons": mined.chosen.reason_counts(), "modes": mined.mode_counts}
     if as_json:
         emit(summary)

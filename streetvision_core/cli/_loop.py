@@ -76,8 +76,8 @@ def weekly(
     as_json: Json = False,
 ) -> None:
     """Sums up a week as one page; without an option, the week that ended last (UTC)."""
-    from streetvision_core.loop import tasks
     from streetvision_core.loop.night import run_week
+    from streetvision_core.loop.report.build_week import build_week
     from streetvision_core.loop.workspace import last_complete_week, parse_day, week_days, week_of
     from streetvision_core.settings import load_settings
     from streetvision_core.storage import atomic_write_json
@@ -86,9 +86,10 @@ def weekly(
         raise typer.BadParameter("name the week by --week or by --day, not by both")
     week = week or (week_of(parse_day(day)) if day else last_complete_week(parse_day()))
     week_days(week)
-    outcome = run_week(load_settings(profile or None), week)
+    settings = load_settings(profile or None)
+    outcome = run_week(settings, week)
     if out is not None:
-        atomic_write_json(out, tasks.build_week(tasks.open_day(profile), week).to_dict())
+        atomic_write_json(out, build_week(settings, week).to_dict())
     if as_json:
         emit(outcome.to_dict())
     say((outcome.headline, "bold"))

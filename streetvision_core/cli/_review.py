@@ -42,10 +42,18 @@ def review(
     """Opens the App on all days that were mined; ends with Ctrl-C."""
     if context.invoked_subcommand is not None:
         return
-    from streetvision_core.loop import tasks
+    from streetvision_core.cli._night import open_night
+    from streetvision_core.learning.workbench import is_filled, open_review, workbench_home, workbench_job
+    from streetvision_core.mining.workbench import run_workbench
+    from streetvision_core.settings import load_settings
 
+    settings = load_settings(profile or None)
+    if not is_filled(settings):
+        with open_night(profile, day) as night:
+            job = workbench_job(night.mined(), {}, night.folder.name, night.log, settings)
+        run_workbench(job, workbench_home(settings))
     say("the App starts; this takes half a minute")
-    with tasks.open_review(tasks.open_day(profile, day), _who(reviewer), port) as app:
+    with open_review(settings, _who(reviewer), port) as app:
         say((app.url, "bold"), f"\n  keys: {app.keys}\n  end with Ctrl-C; every decision is on disk already")
         if browser:
             typer.launch(app.url)

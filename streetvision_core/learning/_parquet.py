@@ -76,6 +76,12 @@ def load(path: Path) -> Dataset:
     return dataset
 
 
+def count_sources(path: Path, sources: frozenset[str]) -> int:
+    """How many rows come from one of the sources; features are not read."""
+    column = pq.read_table(path, columns=["source"]).column("source").to_pylist()
+    return sum(source in sources for source in column)
+
+
 def _dataset(stored: pa.Table, meta: dict[str, Any]) -> Dataset:
     has = {
         name: stored.column(name).to_pylist() for name in stored.column_names if name not in ("features", "evidence")

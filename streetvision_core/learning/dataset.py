@@ -202,5 +202,12 @@ class Dataset:
         return load(path)
 
 
+def count_stream_rows(path: Path) -> int:
+    """How many rows of a saved dataset came from the stream: labelled queries, and what was made to order for it."""
+    from streetvision_core.learning._parquet import count_sources
+
+    return count_sources(path, frozenset({"query log", "made to order", "teacher"}))
+
+
 def _wrong(got: str, allowed: str) -> DataError:
     return DataError(got=got, allowed=allowed, action="fix the code that builds the dataset")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.learning.dataset import Dataset
+from streetvision_core.learning.mine import Mined
+from streetvision_core.learning.sources import RANDOM_PROBE
 from streetvision_core.learning.watch import Drift, DriftRow
 from streetvision_core.mining.drift import KINDS, DriftState, Kind, input_distance, one_of_each
 from streetvision_core.types import Split
 
-REFERENCE_ROWS = 2000
+REFERENCE_ROWS: Final = 2000
+STATE_FILE: Final = "drift.json"
 Scores = Mapping[Kind, npt.NDArray[np.float64]]
 
 
@@ -72,11 +77,40 @@ def watch_drift(before: DriftState, night: str, scores: Scores) -> tuple[DriftSt
     return after, Drift(rows, after.alpha, after.since, after.version)
 
 
+def drawn_blindly(mined: Mined) -> list[tuple[str, int, float]]:
+    """Group, label and answer of the mined queries that the random probe drew and that have a label."""
+    return [
+        (row.group, label, row.verdict.p_roadwork)
+        for row, item, label in zip(mined.rows, mined.chosen.items, mined.labels, strict=True)
+        if RANDOM_PROBE in item.reasons and label is not None
+    ]
+
+
+def load_drift(data: Path, night: str, version: str) -> DriftState:
+    """The state after the latest earlier night of the same version; a new one where there is none.
+
+    Args:
+        data: the workspace's data folder.
+        night: this night's name.
+        version: what has answered this night's queries.
+    """
+    earlier = sorted(path for path in (data / "days").glob(f"*/{STATE_FILE}") if path.parent.name < night)
+    if earlier and (state := DriftState.load(earlier[-1])).version == version:
+        return state
+    return DriftState.start(version, night)
+
+
+def save_drift(state: DriftState, data: Path, night: str) -> None:
+    """Keeps the state: of this night, and as the newest, which the server reads."""
+    state.save(data / "days" / night / STATE_FILE)
+    state.save(data / STATE_FILE)
+
+
 def _words(today: npt.NDArray[np.float64] | None, before: tuple[float, ...]) -> str:
     if today is None or not len(today):
-        return "no frame today"
+        return "no frame this night"
     if not before:
-        return f"median {np.median(today):.3f} over {len(today)} frames; the first day"
+        return f"median {np.median(today):.3f} over {len(today)} frames; the first night"
     above = float((today[:, None] > np.array(before)[None, :]).mean())
     return (
         f"median {np.median(today):.3f}, before {np.median(before):.3f}; above an earlier frame in {above:.0%} of pairs"

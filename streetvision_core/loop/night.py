@@ -26,7 +26,7 @@ from streetvision_core.loop.retention import prune_at_night
 from streetvision_core.loop.signals import Stop, stop_on_signals
 from streetvision_core.loop.state import now_iso
 from streetvision_core.loop.steps import Step, StepResult
-from streetvision_core.loop.workspace import Workspace, parse_night, week_days
+from streetvision_core.loop.workspace import Workspace, week_days
 from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.registry.age import AgeNotice, age_notice
 from streetvision_core.registry.versions import open_registry
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 logger = structlog.get_logger(__name__)
 
 _COMMON: Final[dict[str, type]] = {"PROFILE": str, "DAY": str}
-_WITH_DEMO: Final[dict[str, type]] = {**_COMMON, "DEMO": bool}
 _WITH_SAVE: Final[dict[str, type]] = {**_COMMON, "SAVE": bool}
 _WITH_FRAMES: Final[dict[str, type]] = {**_WITH_SAVE, "FRAMES": int}
 _STARTER: Final = "{data}/starter/starter.npz"
@@ -54,13 +53,13 @@ def nightly_pipeline(notebooks: Path, *, queries: bool = True) -> Pipeline:
         queries: whether queries came; without any, nothing is mined and nothing rendered to order.
     """
     mine = (
-        Step("mine", "06_mine.ipynb", "Mine the hard queries", _WITH_DEMO, ("cascade",), (_SNAPSHOT,), retries=1),
-        Step("synthesize", "07_synthesize.ipynb", "Synthesize to order", _WITH_DEMO, ("mine",), retries=1),
+        Step("mine", "06_mine.ipynb", "Mine the hard queries", _WITH_SAVE, ("cascade",), (_SNAPSHOT,), retries=1),
+        Step("synthesize", "07_synthesize.ipynb", "Synthesize to order", _WITH_SAVE, ("mine",), retries=1),
     )
     before, reads, dataset = (mine[-1].name if queries else "cascade",), (_STARTER, _SNAPSHOT), (_DATASET,)
     night = (
         Step("setup", "00_setup.ipynb", "Check and set up", _WITH_SAVE, inputs=(_STARTER,), retries=1),
-        Step("cascade", "05_cascade.ipynb", "Evaluate what serves", _WITH_DEMO, ("setup",), (_SNAPSHOT,), retries=1),
+        Step("cascade", "05_cascade.ipynb", "Evaluate what serves", _WITH_SAVE, ("setup",), (_SNAPSHOT,), retries=1),
         *(mine if queries else ()),
         Step("data", "01_data.ipynb", "Build the dataset", _WITH_SAVE, before, reads, dataset, retries=1),
         Step("train", "02_train.ipynb", "Train the challenger", _WITH_SAVE, ("data",), retries=1),
@@ -162,7 +161,7 @@ def run_night(
     notify(
         settings.loop.notify_urls,
         f"StreetVision {snapshot.night}",
-        headline(story),
+        " ".join(filter(None, (headline(story), story.waiting))),
         "warning" if result.exit_code else "info",
     )
     if age is not None:
@@ -172,13 +171,12 @@ def run_night(
 
 def run_week(settings: Settings, week: str, progress: Progress | None = None) -> Outcome:
     """Writes the page of an ISO week such as `2026-W47`."""
-    from streetvision_core.loop.tasks.day import Day
-    from streetvision_core.loop.tasks.week import build_week
+    from streetvision_core.loop.report.build_week import build_week
 
     last = week_days(week)[-1]
     pipeline = weekly_pipeline(_notebooks(settings))
     result = run_pipeline(pipeline, last, settings, progress, parameters={"WEEK": week}, force=True)
-    story = build_week(Day(settings, last), week)
+    story = build_week(settings, week)
     page = write_week(story, Workspace.of(settings))
     sentence = f"{week}: {len(story.days)} nights, {len(story.promotions)} promotions"
     notify(settings.loop.notify_urls, "StreetVision weekly", sentence, "info")
@@ -204,7 +202,7 @@ def _run(
     if not news:
         logger.info("nothing_to_learn", night=snapshot.night)
         return PipelineResult("daily", snapshot.night, now_iso(), 0.0, (), 0)
-    parameters = {"DEMO": False, "SAVE": True, "FRAMES": settings.loop.int8_frames}
+    parameters = {"SAVE": True, "FRAMES": settings.loop.int8_frames}
     pipeline = nightly_pipeline(_notebooks(settings), queries=snapshot.has_queries)
     if not snapshot.has_queries:
         logger.info("no_queries", night=snapshot.night, learns_from="new decisions")
@@ -214,12 +212,10 @@ def _run(
 def _story(
     settings: Settings, snapshot: Snapshot, result: PipelineResult, news: bool, age: AgeNotice | None
 ) -> DayStory:
-    from streetvision_core.loop.tasks.day import Day
-    from streetvision_core.loop.tasks.story import build_story
+    from streetvision_core.loop.report.build import build_story
 
-    day = Day(settings, *parse_night(snapshot.night))
     summary = " ".join(([_summary(result)] if news else []) + ([age.text] if age else []))
-    return build_story(day, result.steps, summary, snapshot=snapshot, quiet=not news)
+    return build_story(settings, snapshot.night, result.steps, summary, quiet=not news)
 
 
 def _notebooks(settings: Settings) -> Path:

@@ -126,11 +126,12 @@ class Nights:
 
     def record_finished(self, snapshot: Snapshot) -> None:
         """Notes that the night is finished; from now on the next one begins behind it."""
+        known = {one.night: one for one in self.finished()}.get(snapshot.night)
+        if known is not None and replace(known, started_at=snapshot.started_at) == snapshot:
+            return  # it ran again and nothing was new
         path = self.data / NIGHTS_FILE
         before = path.read_text(encoding="utf-8") if path.exists() else ""
-        line = json.dumps(snapshot.to_dict(), sort_keys=True)
-        if line not in before.splitlines():
-            atomic_write_text(path, f"{before}{line}\n")
+        atomic_write_text(path, f"{before}{json.dumps(snapshot.to_dict(), sort_keys=True)}\n")
 
     def _snapshot_file(self, night: str) -> Path:
         return self.data / "days" / night / SNAPSHOT_FILE
@@ -170,21 +171,27 @@ def next_snapshot(
 
 
 def find_snapshot(settings: Settings, night: str = "") -> Snapshot:
-    """What a night works on; where it has not begun, what it would work on if it began now, which is kept nowhere.
+    """What a night works on, or would work on; nothing is kept.
+
+    Where it has not begun: today's name stands for the night that would begin now, another day for the queries of that
+    day.
 
     Args:
         settings: the workspace.
         night: its name; empty means the night of today, UTC.
 
     Raises:
-        LoopError: no night's name.
+        LoopError: no night's name, or a day that has not begun.
     """
-    name, data = parse_night(night)[1], settings.paths.resolve("data")
-    begun = Nights(data).begun(name)
-    if begun is not None:
+    until, name = parse_night(night)
+    since = parse_night(name.partition("_to_")[0])[0]
+    data, now = settings.paths.resolve("data"), dt.datetime.now(dt.UTC)
+    if (begun := Nights(data).begun(name)) is not None:
         return begun
     with QueryLog(data / "queries") as log, LabelStore(label_store_path(settings)) as labels:
-        return next_snapshot(log, labels, Nights(data), name, now=dt.datetime.now(dt.UTC))
+        if since == until == now.date():
+            return next_snapshot(log, labels, Nights(data), name, now=now)
+        return replace(past_snapshot(log, labels, since, until, now=now), night=name)
 
 
 def past_snapshot(log: QueryLog, labels: LabelStore, since: dt.date, until: dt.date, *, now: dt.datetime) -> Snapshot:

@@ -12,7 +12,7 @@ from streetvision_core.loop.steps import Step
 from streetvision_core.settings import load_settings
 
 FIXTURES = Path(__file__).parents[1] / "notebooks" / "fixtures"
-GIVEN = {"PROFILE": str, "DAY": str, "DEMO": bool, "SAVE": bool, "FRAMES": int}
+GIVEN = {"PROFILE": str, "DAY": str, "SAVE": bool, "FRAMES": int}
 SNAPSHOT = "{day_folder}/snapshot.json"
 
 

@@ -16,7 +16,8 @@ from streetvision_core.data import scenes
 from streetvision_core.data.feature_store import FeatureStore, make_name, store_path
 from streetvision_core.data.starter import load_starter
 from streetvision_core.images.decode import decode_image, encode_jpeg
-from streetvision_core.loop import tasks
+from streetvision_core.loop.demo import answer_demo_stream
+from streetvision_core.mining.querylog import QueryLog
 from streetvision_core.registry.decision import Override
 from streetvision_core.registry.versions import Registry
 from streetvision_core.serving.protocols.sn72.client import Asker
@@ -113,10 +114,10 @@ def test_serve__two_processes_say_what_the_cascade_says_here_and_reload(world, i
 
 def test_day__its_queries_go_through_a_running_server_into_the_log(world):
     settings, registry, _ = world
-    day = tasks.Day(settings, date(2026, 11, 20))
-    assert tasks.answer_demo_stream(day) == 6
-    rows = day.log.rows(day.date)
+    day, log = date(2026, 11, 20), QueryLog(settings.paths.resolve("data") / "queries")
+    assert answer_demo_stream(settings, day, log) == 6
+    rows = log.rows(day)
     assert len(rows) == 6
     assert {row.verdict.model_version for row in rows} == {registry.promotions.champion()}
-    assert all(row.verdict.evidence and row.truth in (0, 1) and row.received_at.date() == day.date for row in rows)
-    assert tasks.answer_demo_stream(day) == 0  # the day had been answered before
+    assert all(row.verdict.evidence and row.truth in (0, 1) and row.received_at.date() == day for row in rows)
+    assert answer_demo_stream(settings, day, log) == 0  # the day had been answered before

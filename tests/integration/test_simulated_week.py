@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,13 +23,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from streetvision_core.data import scenes
+from streetvision_core.images.decode import encode_jpeg
 from streetvision_core.labels import Decision, LabelStore
+from streetvision_core.learning.dataset import Dataset
+from streetvision_core.learning.first import record_first_of
+from streetvision_core.learning.versions import load_cascade
 from streetvision_core.loop.nights import Nights
 from streetvision_core.mining.querylog import QueryLog
+from streetvision_core.mining.seeds import FREE
+from streetvision_core.mining.select import MinedSet
+from streetvision_core.models.factory import load_models
+from streetvision_core.registry.versions import open_registry
 from streetvision_core.serving.app import create_app
 from streetvision_core.serving.run import in_background
 from streetvision_core.serving.stub import StubEngine
 from streetvision_core.settings import load_settings
+from tests.small_world import SMALL
 
 MONDAY = dt.date(2026, 11, 23)
 ZONES = {"Los Angeles": -8, "London": 0, "Auckland": 13}
@@ -45,12 +56,20 @@ class ClockedLog(QueryLog):
         return super().append_many([replace(query, received_at=self.now) for query in queries])
 
 
-def picture(number):
+def noise(number):
+    """A small picture for the stub model, made at once."""
     rng = np.random.default_rng(number)
     pixels = np.clip(rng.integers(0, 255) + rng.normal(0, 20, (48, 64, 3)), 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG")
     return buffer.getvalue()
+
+
+def street(number):
+    """A rendered street, every other one with road work."""
+    return encode_jpeg(
+        scenes.render(FREE[220_000 + number], roadwork=number % 2 == 0, width=640, height=360).frame.pixels
+    )
 
 
 @dataclass
@@ -107,12 +126,12 @@ class Week:
 
     def begin_night(self, now):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SV_")}
-        environment["SV_PATHS__HOME"] = str(self.home)
+        environment |= SMALL | {"SV_PATHS__HOME": str(self.home), "SV_MINING__WORKBENCH": "off"}
         command = [sys.executable, str(Path(__file__).with_name("one_night.py")), now.isoformat(), self.form]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def end_night(self, child, now, note=""):
-        out, err = child.communicate(timeout=900)
+        out, err = child.communicate(timeout=1800)
         assert child.returncode == 0, err[-3000:]
         outcome = json.loads(out.splitlines()[-1])
         snapshot = Nights(self.data).begun(str(now.date()))
@@ -125,7 +144,7 @@ class Week:
     def kill_night(self, now):
         child = self.begin_night(now)
         state = self.data / "days" / str(now.date()) / "run.json"
-        wait_for(lambda: state.exists() and '"running"' in state.read_text(), 60)
+        wait_for(lambda: state.exists() and '"running"' in state.read_text(), 120)
         child.send_signal(signal.SIGKILL)
         child.communicate()
         self.table.append((now, Nights(self.data).begun(str(now.date())), None, "killed"))
@@ -148,17 +167,36 @@ def wait_for(condition, seconds=20.0):
         time.sleep(0.01)
 
 
+@contextmanager
+def running_week(home, form, engine, picture):
+    """A gateway over an engine, whose query log keeps the simulated time."""
+    base = load_settings("embedded")
+    settings = base.model_copy(update={"paths": base.paths.model_copy(update={"home": home})})
+    log = ClockedLog(home / "data" / "queries")
+    with (
+        in_background(create_app(engine, settings, log)) as url,
+        httpx.Client(base_url=url, timeout=60, trust_env=False) as client,
+    ):
+        wait_for(lambda: client.get("/health/ready").status_code == 200, 60)
+        yield Week(home, log, client, form, picture)
+
+
 @pytest.fixture
 def week(tmp_path):
-    base = load_settings("embedded")
-    settings = base.model_copy(update={"paths": base.paths.model_copy(update={"home": tmp_path})})
-    log = ClockedLog(tmp_path / "data" / "queries")
-    with (
-        in_background(create_app(StubEngine(), settings, log)) as url,
-        httpx.Client(base_url=url, timeout=20, trust_env=False) as client,
-    ):
-        wait_for(lambda: client.get("/health/ready").status_code == 200)
-        made = Week(tmp_path, log, client, "short", picture)
+    with running_week(tmp_path, "short", StubEngine(), noise) as made:
+        yield made
+
+
+@pytest.fixture
+def real_week(tmp_path, monkeypatch):
+    """The first version of a workspace behind the gateway, rendered streets in front of it."""
+    (tmp_path / "notebooks").symlink_to(Path(__file__).parents[2] / "notebooks")
+    for name, value in (SMALL | {"SV_PATHS__HOME": str(tmp_path)}).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings("embedded")
+    registry = open_registry(settings)
+    record_first_of(settings, registry)
+    with running_week(tmp_path, "long", load_cascade(registry, settings, load_models(settings)), street) as made:
         yield made
 
 
@@ -173,7 +211,7 @@ def live(week):
     week.decide("anna", [1, 2, 3])
     week.traffic(at(25, 2))
     child = week.begin_night(at(25, 2))
-    wait_for(lambda: Nights(week.data).begun("2026-11-25") is not None, 60)
+    wait_for(lambda: Nights(week.data).begun("2026-11-25") is not None, 120)
     week.traffic(at(25, 9))  # while the night runs
     week.decide("ben", [4])
     week.end_night(child, at(25, 2), "queries and a decision arrive meanwhile")
@@ -192,18 +230,24 @@ def live(week):
     week.night(at(30, 3), "again, nothing new")
 
 
-def test_week__every_query_is_handled_once_and_every_decision_counts(week, capsys):
-    live(week)
-    with capsys.disabled():
-        print(f"\n{week.story()}")
+def check(week):
+    """Each query belongs to one finished night; prints the table of the week."""
     finished = Nights(week.data).finished()
     handled = Counter(row.id for night in finished for row in night.queries(week.log))
     assert handled == Counter(range(1, week.sent + 1)), "each query by exactly one night"
     assert week.sent > 80
-    zones = {row.received_at.hour for row in week.log.rows()}
-    assert len(zones) >= 9, "the posts are spread over the hours of UTC"
+    assert len({row.received_at.hour for row in week.log.rows()}) >= 9, "posts are spread over the hours of UTC"
     assert [night.night[-2:] for night in finished] == ["24", "25", "27", "28", "30"]
-    for night in finished:
+    assert set(week.table[-1][2]["steps"].values()) == {"skipped"}, "nothing new: nothing runs again"
+    assert len(week.decided) == 6
+    return finished
+
+
+def test_week__every_query_is_handled_once_and_every_decision_counts(week, capsys):
+    live(week)
+    with capsys.disabled():
+        print(f"\n{week.story()}")
+    for night in check(week):
         steps = json.loads((week.data / "days" / night.night / "run.json").read_text())["steps"]
         ids = [row.id for row in night.queries(week.log)]
         for step in ("mine", "train"):
@@ -212,6 +256,25 @@ def test_week__every_query_is_handled_once_and_every_decision_counts(week, capsy
         counted = {image for image, position in week.decided.items() if position <= night.label_position}
         assert set(found["people"]) == counted, "decisions up to the night's start, about whatever day"
     assert set(found["people"]) == set(week.decided), "every decision counted"
-    assert len(week.decided) == 6
-    again = week.table[-1][2]
-    assert set(again["steps"].values()) == {"skipped"}, "nothing new: nothing runs again"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_week__of_real_nights_mines_every_query_once_and_learns_every_decision(real_week, capsys):
+    live(real_week)
+    with capsys.disabled():
+        print(f"\n{real_week.story()}")
+    for night in check(real_week):
+        folder, queries = real_week.data / "days" / night.night, night.queries(real_week.log)
+        chosen = MinedSet.load(folder / "mined.json")
+        assert chosen.considered == len(queries)
+        assert set(chosen.ids) <= {row.name for row in queries}
+        assert json.loads((folder / "story" / "traffic.json").read_text())["frames"] == len(queries)
+        page = (real_week.home / "reports" / night.night / "index.html").read_text()
+        assert "renderer's own truth" not in page, "nobody knows the truth of what callers post"
+        assert "wait for a person" in page
+        rows = Dataset.load(folder / "dataset.parquet").to_pandas()
+        learned = set(rows[rows.labelled_by == "person"].image) & {row.sha256 for row in real_week.log.rows()}
+        counted = {image for image, position in real_week.decided.items() if position <= night.label_position}
+        assert learned == counted, "every decision up to the night's start is in its dataset"
+    assert counted == set(real_week.decided)

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from streetvision_core.cascade.clip import ClipVerdict
     from streetvision_core.compression.report import CompressionReport
     from streetvision_core.data.table import FeatureTable
+    from streetvision_core.learning.mine import Mined
     from streetvision_core.loop.report.fields import Estimate
     from streetvision_core.loop.report.models import Change
     from streetvision_core.loop.report.week import WeekStory
-    from streetvision_core.loop.tasks.mining import MinedDay
+    from streetvision_core.mining.hardness import HardnessScores
     from streetvision_core.mining.querylog import QueryRow
+    from streetvision_core.mining.select import MinedSet
     from streetvision_core.training.heads import TrainedHead
 
 
@@ -107,22 +109,22 @@ def traffic(rows: Sequence[QueryRow]) -> Any:
     return figure
 
 
-def hardness(found: MinedDay) -> Any:
-    """How hard the day was, and what was chosen."""
-    chosen = [item.row for item in found.chosen.items]
+def hardness(scores: HardnessScores, choice: MinedSet) -> Any:
+    """How hard the queries were, and what was chosen."""
+    chosen = [item.row for item in choice.items]
     with axes(1, 2, 10, 3.2) as (figure, grid):
         left, right = np.ravel(grid)
-        left.hist(found.hardness.total, bins=25, range=(0, 1), color=GREY, label="all queries")
-        left.hist(found.hardness.total[chosen], bins=25, range=(0, 1), color=ORANGE, label="chosen")
+        left.hist(scores.total, bins=25, range=(0, 1), color=GREY, label="all queries")
+        left.hist(scores.total[chosen], bins=25, range=(0, 1), color=ORANGE, label="chosen")
         left.set(xlabel="hardness (weighted rank, 0 to 1)", ylabel="queries")
         left.legend(fontsize=8)
-        reasons = found.chosen.reason_counts()
+        reasons = choice.reason_counts()
         right.barh(list(reasons)[::-1], list(reasons.values())[::-1], color=BLUE)
         right.set_xlabel("chosen frames by main reason")
     return figure
 
 
-def modes(found: MinedDay) -> Any:
+def modes(found: Mined) -> Any:
     """Failure modes among the chosen frames, and the champion's errors in each."""
     counts = found.mode_counts
     wrong: Counter[str] = Counter(m for ms, bad in zip(found.modes, found.wrong, strict=True) if bad for m in ms)

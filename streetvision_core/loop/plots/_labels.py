@@ -11,8 +11,8 @@ from streetvision_core.loop.plots._style import BLUE, GREY, ORANGE, axes, sheet
 
 if TYPE_CHECKING:
     from streetvision_core.learning.doubts import DoubtedLabel
-    from streetvision_core.loop.tasks.day import Day
     from streetvision_core.mining.efficiency import LabelCurves
+    from streetvision_core.types import Frame
 
 _COLOURS = {"mined": BLUE, "uncertain": ORANGE, "random": GREY}
 _WORDS = ("none", "road work")
@@ -49,11 +49,13 @@ def label_ratios(ratios: Sequence[Mapping[str, Any]]) -> Any:
     return figure
 
 
-def label_errors(day: Day, found: Sequence[DoubtedLabel], count: int = 12) -> Any:
-    """The labels most in doubt: the picture, the label given, the label suggested."""
-    from streetvision_core.loop.tasks.mining import picture as logged
+def label_errors(found: Sequence[DoubtedLabel], frames: Mapping[str, Frame]) -> Any:
+    """The labels most in doubt: the picture, the label given, the label suggested.
 
-    shown = list(found)[:count]
-    captions = [f"{one.row.name}\ngiven: {_WORDS[one.given]}, suggested: {_WORDS[one.suggested]}" for one in shown]
-    title = "likely label errors, worst first" if shown else "no label of the day is in doubt"
-    return sheet([logged(day, one.row).pixels for one in shown], captions, 6, title)
+    Args:
+        found: from `likely_label_errors`, those that are shown.
+        frames: their images by the query's name.
+    """
+    captions = [f"{one.row.name}\ngiven: {_WORDS[one.given]}, suggested: {_WORDS[one.suggested]}" for one in found]
+    title = "likely label errors, worst first" if found else "no label of the night is in doubt"
+    return sheet([frames[one.row.name].pixels for one in found], captions, 6, title)

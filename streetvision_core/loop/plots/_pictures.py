@@ -11,10 +11,9 @@ from streetvision_core.loop.plots._style import BLUE, CYCLE, GREY, RED, axes, sh
 from streetvision_core.types import ERAS, Box, Frame, Pixels
 
 if TYPE_CHECKING:
+    from streetvision_core.learning.mine import Mined
     from streetvision_core.learning.photos import Photo
-    from streetvision_core.loop.tasks.day import Day
-    from streetvision_core.loop.tasks.mining import MinedDay
-    from streetvision_core.loop.tasks.synthesis import Synthetic
+    from streetvision_core.learning.synthesize import Synthetic
     from streetvision_core.mining.querylog import QueryRow
 
 _SHOWN_SCORE = 0.3
@@ -58,26 +57,31 @@ def eras(pixels: Pixels, augment: Callable[..., Pixels], seed: int) -> Any:
     return sheet(images, captions, 4, "what a validator would have sent")
 
 
-def gallery(day: Day, rows: Sequence[QueryRow], count: int) -> Any:
-    """Some of the day's queries, evenly drawn, with the answer."""
-    from streetvision_core.loop.tasks.mining import picture as logged
+def gallery(rows: Sequence[QueryRow], frames: Sequence[Frame]) -> Any:
+    """Queries with the answer.
 
-    chosen = [rows[i] for i in np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
-    wrong = [row.truth is not None and row.verdict.roadwork != (row.truth == 1) for row in chosen]
-    captions = [f"p = {row.verdict.p_roadwork:.2f}, {row.verdict.exit_stage}" for row in chosen]
-    colours = [RED if bad else "black" for bad in wrong]
-    return sheet([logged(day, row).pixels for row in chosen], captions, 6, "queries of the day (red: wrong)", colours)
+    Args:
+        rows: the queries.
+        frames: their images, same order.
+    """
+    captions = [f"p = {row.verdict.p_roadwork:.2f}, {row.verdict.exit_stage}" for row in rows]
+    colours = [RED if row.wrong else "black" for row in rows]
+    return sheet([frame.pixels for frame in frames], captions, 6, "queries of the night (red: wrong)", colours)
 
 
-def mined(day: Day, found: MinedDay, count: int = 18) -> Any:
-    """The hardest mined frames with the reason for each."""
-    from streetvision_core.loop.tasks.mining import picture as logged
+def mined(found: Mined, frames: Sequence[Frame], count: int = 18) -> Any:
+    """The hardest mined frames with the reason for each.
 
+    Args:
+        found: what was chosen.
+        frames: their images, same order.
+        count: how many are shown.
+    """
     order = np.argsort([-item.hardness for item in found.chosen.items], kind="stable")[:count]
     captions = [f"p = {found.rows[i].verdict.p_roadwork:.2f}: {found.chosen.items[i].reasons[0]}" for i in order]
     colours = [RED if found.wrong[i] else "black" for i in order]
-    images = [logged(day, found.rows[i]).pixels for i in order]
-    return sheet(images, captions, 6, "the hardest frames of the day (red: the champion was wrong)", colours)
+    title = "the hardest frames of the night (red: the answer was wrong)"
+    return sheet([frames[i].pixels for i in order], captions, 6, title, colours)
 
 
 def photos(found: Sequence[Photo]) -> Any:

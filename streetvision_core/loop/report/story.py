@@ -31,6 +31,7 @@ class DayStory:
         day: the day; of a night over past days, the last of them.
         night: the night's name where it is not the day.
         covers: whose queries these are, one sentence; may be empty.
+        waiting: mined frames that nobody has labelled, one sentence; empty where there is none.
         quiet: nothing came and nothing was decided, so no step ran.
         failed_runs: pages of later runs of the same night that failed, relative to this one.
         good_run: this page is of a failed run, and this is the page of the good one before it; may be empty.
@@ -59,6 +60,7 @@ class DayStory:
     generated_at: str
     night: str = ""
     covers: str = ""
+    waiting: str = ""
     quiet: bool = False
     failed_runs: tuple[str, ...] = ()
     good_run: str = ""

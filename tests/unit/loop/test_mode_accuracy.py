@@ -3,8 +3,8 @@ import datetime as dt
 from dataclasses import replace
 
 from streetvision_core.loop.plots import mode_accuracy
+from streetvision_core.loop.report.build_week import _mode_plots
 from streetvision_core.loop.report.queries import Traffic
-from streetvision_core.loop.tasks.week import _mode_plots
 from tests.unit.loop.stories import day_story
 
 

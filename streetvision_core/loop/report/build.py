@@ -1,4 +1,4 @@
-"""What a day tells: each task leaves its section on disk, the story is put together from what is there."""
+"""A night's report: each step leaves its sections in the night's folder, the report is put together from them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from streetvision_core.loop.nights import Snapshot
+from streetvision_core.loop.nights import Nights, Snapshot
 from streetvision_core.loop.report.fields import Missing, Plot
 from streetvision_core.loop.report.pictures import png_of_figure
 from streetvision_core.loop.report.story import DayStory
+from streetvision_core.loop.report.waiting import frames_that_wait
 from streetvision_core.loop.state import RunState
 from streetvision_core.loop.steps import StepResult
-from streetvision_core.loop.tasks.day import Day
+from streetvision_core.loop.workspace import Workspace, parse_night
+from streetvision_core.mining.review_queue import ReviewQueue
+from streetvision_core.registry.versions import open_registry
+from streetvision_core.settings import Settings
 from streetvision_core.storage import atomic_write_json
 
 SECTIONS = ("traffic", "hard", "doubts", "change", "gate", "bands", "real", "challenge", "memory", "drift", "honesty")
@@ -37,54 +41,46 @@ def save_plot(night: Path, name: str, figure: Any, title: str, alt: str, note: s
     atomic_write_json(path, TypeAdapter(Plot).dump_python(plot, mode="json"))
 
 
-def tell(day: Day, section: str, content: Any) -> None:
-    """`save_section` for a notebook that opens a `Day`."""
-    save_section(day.folder, section, content)
-
-
-def show(day: Day, name: str, figure: Any, title: str, alt: str, note: str = "") -> None:
-    """`save_plot` for a notebook that opens a `Day`."""
-    save_plot(day.folder, name, figure, title, alt, note)
-
-
 def build_story(
-    day: Day,
+    settings: Settings,
+    night: str = "",
     steps: Sequence[StepResult] | None = None,
     summary: str = "",
     *,
-    snapshot: Snapshot | None = None,
     quiet: bool = False,
 ) -> DayStory:
-    """Puts the day's story together; a section that no task has told is shown as missing.
+    """Puts a night's report together; a section that no step has left is shown as missing.
 
     Args:
-        day: the day.
-        steps: what became of the steps; None reads the day's run state.
+        settings: the workspace.
+        night: its name; empty means the night of today, UTC.
+        steps: what became of the steps; None reads the night's run state.
         summary: sentences below the headline.
-        snapshot: what the night works on; None takes the one it began with, if it did.
         quiet: there was nothing to learn, and no step ran.
     """
-    snapshot = snapshot or day.snapshot
+    date, name = parse_night(night)
+    workspace = Workspace.of(settings)
+    folder, snapshot = workspace.day_folder(name) / "story", Nights(workspace.data).begun(name)
     if steps is None:
-        night = day.name or day.date
-        steps = RunState(day.workspace.run_file(night), "daily", night).results()
-    failed = {step.name: step.note for step in steps if not step.finished}
-    told = {} if quiet else {name: _read(day, name, failed) for name in SECTIONS}
-    plots = [] if quiet else [json.loads(path.read_text()) for path in sorted((_folder(day) / "plots").glob("*.json"))]
-    champion = day.registry.champion()
+        steps = RunState(workspace.run_file(name), "daily", name).results()
+    unfinished = [step.name for step in steps if not step.finished]
+    sections = {} if quiet else {section: _read(folder, section, unfinished) for section in SECTIONS}
+    plots = [] if quiet else [json.loads(path.read_text()) for path in sorted((folder / "plots").glob("*.json"))]
+    champion = open_registry(settings).champion()
     return DayStory.from_dict(
         {
-            "day": day.date.isoformat(),
-            "night": day.name,
+            "day": date.isoformat(),
+            "night": "" if name == date.isoformat() else name,
             "covers": covers(snapshot) if snapshot else "",
+            "waiting": frames_that_wait(ReviewQueue.of_data(workspace.data), dt.datetime.now(dt.UTC).date()),
             "quiet": quiet,
-            "profile": day.settings.profile,
+            "profile": settings.profile,
             "generated_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             "champion": champion.name if champion else "none yet",
             "summary": summary,
             "steps": [step.to_dict() for step in steps],
             "plots": plots or {"reason": "no step has drawn one"},
-            **told,
+            **sections,
         }
     )
 
@@ -113,13 +109,9 @@ def _days(days: Sequence[dt.date]) -> str:
     return f"of {', '.join(f'{day:%-d %B}' for day in days[:-1])} and {days[-1]:%-d %B %Y}"
 
 
-def _read(day: Day, section: str, failed: dict[str, str]) -> Any:
-    path = _folder(day) / f"{section}.json"
+def _read(folder: Path, section: str, unfinished: Sequence[str]) -> Any:
+    path = folder / f"{section}.json"
     if path.exists():
         return json.loads(path.read_text())
-    steps = ", ".join(failed) or "none failed"
+    steps = ", ".join(unfinished) or "none failed"
     return TypeAdapter(Missing).dump_python(Missing(f"the step that tells it did not finish (unfinished: {steps})"))
-
-
-def _folder(day: Day) -> Path:
-    return day.folder / "story"

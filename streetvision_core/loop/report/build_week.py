@@ -5,32 +5,32 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from streetvision_core.data.table import FeatureTable
+from streetvision_core.learning.dataset import count_stream_rows
 from streetvision_core.loop.report.fields import Plot
 from streetvision_core.loop.report.pictures import png_of_figure
 from streetvision_core.loop.report.queries import Traffic
 from streetvision_core.loop.report.render import read_stories
 from streetvision_core.loop.report.story import DayStory
 from streetvision_core.loop.report.week import WeekStory, summarise_week
-from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.mining import MINED_FILE
-from streetvision_core.loop.tasks.synthesis import SYNTHETIC_FILE
-from streetvision_core.loop.workspace import last_complete_week, week_days
+from streetvision_core.loop.workspace import Workspace, last_complete_week, week_days
+from streetvision_core.settings import Settings
 
 
-def build_week(day: Day, week: str = "") -> WeekStory:
-    """Sums up an ISO week; days that have not run are left out.
+def build_week(settings: Settings, week: str = "") -> WeekStory:
+    """Sums up an ISO week; days on which no night ran are left out.
 
     Args:
-        day: whose workspace.
-        week: such as `2026-W47`; empty: the last complete one before the day.
+        settings: the workspace.
+        week: such as `2026-W47`; empty: the one that ended last, UTC.
     """
-    week = week or last_complete_week(day.date)
+    workspace, now = Workspace.of(settings), dt.datetime.now(dt.UTC)
+    week = week or last_complete_week(now.date())
     dates = week_days(week)
-    learned = {date: learned_frames(day, date) for date in dates}
-    stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    stories = read_stories(day.workspace, dates)
-    before = learned_frames(day, min(s.day for s in stories) - dt.timedelta(days=1)) if stories else None
+    stories = read_stories(workspace, dates)
+    found = {date: learned_frames(workspace, date) for date in dates}
+    learned = {date: frames for date, frames in found.items() if frames is not None}
+    before = learned_frames(workspace, min(s.day for s in stories) - dt.timedelta(days=1)) if stories else None
+    stamp = now.isoformat(timespec="seconds")
     return summarise_week(
         week, stories, stamp, training_frames=learned, learned_before=before, plots=_mode_plots(stories)
     )
@@ -50,8 +50,8 @@ def _mode_plots(stories: Sequence[DayStory]) -> list[Plot]:
     return [Plot("Right answers by failure mode", picture, f"On the last day: {last}.", note)]
 
 
-def learned_frames(day: Day, date: dt.date) -> int:
-    """Mined and synthetic frames that a day's challenger could learn from, all days up to it."""
-    folders = [f for f in (day.workspace.data / "days").glob("????-??-??") if f.name <= date.isoformat()]
-    paths = [folder / name for folder in folders for name in (MINED_FILE, SYNTHETIC_FILE)]
-    return sum(len(FeatureTable.load(path)) for path in paths if path.exists())
+def learned_frames(workspace: Workspace, date: dt.date) -> int | None:
+    """Rows of the stream that the newest night up to a date could learn from; None where no night built a dataset."""
+    built = sorted((workspace.data / "days").glob("????-??-??/dataset.parquet"), reverse=True)
+    newest = next((path for path in built if path.parent.name <= date.isoformat()), None)
+    return None if newest is None else count_stream_rows(newest)

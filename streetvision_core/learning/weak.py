@@ -1,4 +1,4 @@
-"""Weak labels for the day's mined frames: what each source says, what may be taken, what a person should see first."""
+"""Weak labels for mined frames: what each source says, what may be taken, what a person should see first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from streetvision_core.loop.tasks.day import Day
+from streetvision_core.labels import Label
 from streetvision_core.mining.accept import Judge, queue
 from streetvision_core.mining.annotate import LABEL_MODEL, Annotation, load_annotations
 from streetvision_core.mining.asking import label_answers
@@ -67,49 +67,80 @@ class WeakLabels:
         }
 
 
-def weak_labels(
-    day: Day,
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What the sources said of frames whose label a person or the renderer gave: N frames."""
+
+    said: tuple[Mapping[str, float], ...] = ()
+    labels: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+def label_weakly(
     rows: Sequence[QueryRow],
     frames: Sequence[Frame],
+    reviewed: Reviewed,
+    precision: float,
+    vlm: Vlm | None = None,
     more: Mapping[str, WeakSource] | None = None,
 ) -> WeakLabels:
-    """Asks every source, weighs them by what earlier days' reviews have shown, and sorts the frames.
-
-    The profile's image-text model, where there is one, is asked about frames whose answer it had no part in.
-
-    Writes `weak.json` (what was said) and `queue.csv` (what a person should look at, most informative first).
+    """Asks every source, weighs them by what reviews have shown, and sorts the frames.
 
     Args:
-        day: the day; only labels of earlier days teach the label model.
         rows: the mined queries.
         frames: their images, same order; only read by sources that have not answered when the query was served.
+        reviewed: what teaches the label model (`load_reviewed`).
+        precision: share of the labels taken without a person that must be right.
+        vlm: an image-text model, asked about frames whose answer it had no part in.
         more: further sources by name, e.g. `{"llmdet": finder}`.
     """
     asked = dict(more or {})
     said = [logged_answers(row.verdict) | {name: float(ask(frame)) for name, ask in asked.items()}
             for row, frame in zip(rows, frames, strict=True)]  # fmt: skip
-    if day.models.vlm is not None:
-        _ask_vlm(day.models.vlm, said, frames)
-    judge = _judge(day, (*SOURCES, *asked))
-    p = judge.posterior(as_matrix(said, (*SOURCES, *asked)))
+    if vlm is not None:
+        _ask_vlm(vlm, said, frames)
+    names = (*SOURCES, *asked)
+    known = np.array(reviewed.labels, np.int8)
+    judge = Judge.fit(as_matrix(reviewed.said, names), known, reviewed.groups, names, precision=precision)
+    p = judge.posterior(as_matrix(said, names))
     accepted = judge.accepted(p)
     waiting = np.flatnonzero(~accepted).tolist()
     order = tuple(waiting[i] for i in queue(p[waiting], [rows[i].group for i in waiting]))
-    weak = WeakLabels(tuple(rows), tuple(said), p, accepted, order, judge)
+    return WeakLabels(tuple(rows), tuple(said), p, accepted, order, judge)
+
+
+def save_weak(weak: WeakLabels, night: Path) -> None:
+    """Keeps what was said (`weak.json`) and what a person should look at, most informative first (`queue.csv`)."""
     entries = [
-        {"id": row.name, "image": row.sha256, "group": row.group, "said": answers}
+        {"id": row.name, "image": row.sha256, "group": row.group, "said": dict(answers)}
         | {"p": round(float(v), 5), "accepted": bool(a)}
-        for row, answers, v, a in zip(rows, said, p, accepted, strict=True)
+        for row, answers, v, a in zip(weak.rows, weak.said, weak.p, weak.accepted, strict=True)
     ]
-    atomic_write_json(day.folder / WEAK_FILE, {"frames": entries, "summary": weak.summary()})
-    atomic_write_text(day.folder / QUEUE_FILE, _sheet(weak))
-    return weak
+    atomic_write_json(night / WEAK_FILE, {"frames": entries, "summary": weak.summary()})
+    atomic_write_text(night / QUEUE_FILE, _sheet(weak))
 
 
-def weak_summary(day: Day) -> dict[str, Any]:
-    """What `weak_labels` found on the day, from `weak.json`."""
-    summary: dict[str, Any] = json.loads((day.folder / WEAK_FILE).read_text())["summary"]
-    return summary
+def load_reviewed(data: Path, night: str, labels: Mapping[str, Label]) -> Reviewed:
+    """What the sources said on other nights of frames that a person or the renderer has labelled since.
+
+    A label that was taken without a person would confirm itself.
+
+    Args:
+        data: the workspace's data folder.
+        night: this night, which does not count.
+        labels: by sha256 (`LabelStore.labels`).
+    """
+    said: list[Mapping[str, float]] = []
+    known: list[int] = []
+    groups: list[str] = []
+    for folder in sorted(path.parent for path in (data / "days").glob(f"*/{WEAK_FILE}")):
+        for entry in _entries(folder) if folder.name != night else ():
+            label = labels.get(entry["image"])
+            if label is not None and label.label is not None and label.source in ("person", "renderer"):
+                said.append(entry["said"])
+                known.append(label.label)
+                groups.append(entry["group"])
+    return Reviewed(tuple(said), tuple(known), tuple(groups))
 
 
 def proposals(weak: WeakLabels, why: Mapping[str, str], when: datetime | None = None) -> list[Annotation]:
@@ -129,25 +160,6 @@ def _ask_vlm(vlm: Vlm, said: Sequence[dict[str, float]], frames: Sequence[Frame]
     for i, p in zip(silent, label_answers(vlm, [frames[i] for i in silent]), strict=True):
         if p is not None:
             said[i][VLM] = p
-
-
-def _judge(day: Day, sources: Sequence[str]) -> Judge:
-    """Fitted on earlier days' frames whose label a person or the renderer gave; a taken label would confirm itself."""
-    labels = day.review.store.labels()
-    said: list[Mapping[str, float]] = []
-    known: list[int] = []
-    groups: list[str] = []
-    for folder in sorted((day.workspace.data / "days").glob("????-??-??")):
-        for entry in _entries(folder) if folder.name < day.date.isoformat() else ():
-            label = labels.get(entry["image"])
-            if label is not None and label.label is not None and label.source in ("person", "renderer"):
-                said.append(entry["said"])
-                known.append(label.label)
-                groups.append(entry["group"])
-    matrix = as_matrix(said, sources)
-    return Judge.fit(
-        matrix, np.array(known, np.int8), groups, sources, precision=day.settings.annotate.precision
-    )  # fmt: skip
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The sections of the day's story, made from what the tasks return."""
+"""The sections of a night's report, made from the values that its steps return."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from streetvision_core.labels import Label, Source
 from streetvision_core.learning.compare import Comparison as Compared
 from streetvision_core.learning.doubts import likely_label_errors
 from streetvision_core.learning.worlds import WorldWorth
+from streetvision_core.learning.mine import Mined
 from streetvision_core.loop.report.fields import Estimate
 from streetvision_core.loop.report.models import (
     Band,
@@ -39,14 +40,12 @@ from streetvision_core.loop.report.queries import (
     StageExits,
     Traffic,
 )
-from streetvision_core.loop.tasks.day import Day
-from streetvision_core.loop.tasks.mining import MinedDay, picture
 from streetvision_core.mining.querylog import QueryRow
 from streetvision_core.registry.decision import GateDecision
 from streetvision_core.scoring.confusion import Confusion
 from streetvision_core.scoring.intervals import Interval, bootstrap_decisions
 from streetvision_core.settings import Settings
-from streetvision_core.types import STAGES
+from streetvision_core.types import STAGES, Frame
 
 Doubles = npt.NDArray[np.float64]
 Metric = Callable[[Confusion], Doubles]
@@ -59,6 +58,10 @@ _LABELLED_BY: Final[Mapping[Source, str]] = {
     "machine": "by certified agreement of the sources, without a person",
     "caller": "by the caller who sent them",
 }
+_RENDERED: Final = (
+    "{} of the night's queries are rendered, and so are their labels: figures on them speak of the rendered world, "
+    "not of streets"
+)
 ABSENT_VLM: Final = "no package carries an image-text model; on this profile stage 3 is absent, not imitated"
 WORLD_NAMES: Final = {"real": "photographs", "rendered": "rendered frames"}
 METRICS: Final[dict[str, tuple[Metric, bool]]] = {
@@ -69,7 +72,7 @@ METRICS: Final[dict[str, tuple[Metric, bool]]] = {
 }
 
 
-def traffic(day: Day, rows: Sequence[QueryRow]) -> Traffic:
+def traffic(settings: Settings, rows: Sequence[QueryRow]) -> Traffic:
     """What came in and where it left."""
     seconds = np.array([row.verdict.seconds for row in rows]) * 1000
     known = [row.verdict.roadwork == (row.truth == 1) for row in rows if row.truth is not None]
@@ -77,27 +80,37 @@ def traffic(day: Day, rows: Sequence[QueryRow]) -> Traffic:
     return Traffic(
         frames=len(rows),
         said_roadwork=sum(row.verdict.roadwork for row in rows),
-        exits=tuple(_exits(stage, rows) for stage in STAGES if stage != "vlm" or day.settings.models.vlm),
+        exits=tuple(_exits(stage, rows) for stage in STAGES if stage != "vlm" or settings.models.vlm),
         latency=latency,
         correct=sum(known) if known else None,
         known=len(known),
         early=sum(row.verdict.certified and row.verdict.exit_stage != STAGES[-1] for row in rows),
         sources=dict(Counter(row.origin for row in rows)),
         eras=dict(Counter(row.era for row in rows)),
-        absent_stages={} if day.settings.models.vlm else {"vlm": ABSENT_VLM},
+        absent_stages={} if settings.models.vlm else {"vlm": ABSENT_VLM},
         by_mode=_by_mode(rows),
     )
 
 
-def hard(day: Day, mined: MinedDay) -> Hard:
-    """The mined frames, the hardest as pictures."""
+Read = Callable[[QueryRow], Frame]
+"""Gives a query's image."""
+
+
+def hard(mined: Mined, labels: Mapping[str, Label], read: Read) -> Hard:
+    """The mined frames, the hardest as pictures.
+
+    Args:
+        mined: the frames.
+        labels: the labels that hold, by sha256.
+        read: gives an image.
+    """
     order = np.argsort([-item.hardness for item in mined.chosen.items], kind="stable")[:PICTURES]
     return Hard(
         mined=len(mined.rows),
-        pictures=tuple(_picture(day, mined, int(i)) for i in order),
+        pictures=tuple(_picture(mined, int(i), read) for i in order),
         modes=mined.mode_counts,
         reasons=mined.chosen.reason_counts(),
-        reviewer=f"Labels: {who_labelled([row.sha256 for row in mined.rows], day.review.store.labels())}.",
+        reviewer=f"Labels: {who_labelled([row.sha256 for row in mined.rows], labels)}.",
     )
 
 
@@ -118,19 +131,19 @@ def who_labelled(images: Sequence[str], labels: Mapping[str, Label]) -> str:
     return "; ".join(parts)
 
 
-def doubts(day: Day, mined: MinedDay, judged: Mapping[str, tuple[float, bool]]) -> Doubts:
-    """The labels of the day that are in doubt, the worst as pictures.
+def doubts(mined: Mined, judged: Mapping[str, tuple[float, bool]], read: Read) -> Doubts:
+    """The labels that are in doubt, the worst as pictures.
 
     Args:
-        day: the day.
-        mined: its frames and labels.
+        mined: frames and labels.
         judged: from `label_doubts`.
+        read: gives an image.
     """
     found = likely_label_errors(mined.rows, mined.labels, judged)
     modes = {row.name: told for row, told in zip(mined.rows, mined.modes, strict=True)}
     pictures = tuple(
         DoubtedPicture(
-            jpeg_base64=thumbnail(picture(day, one.row).pixels, 300),
+            jpeg_base64=thumbnail(read(one.row).pixels, 300),
             name=one.row.name,
             source=f"{one.row.origin} ({one.row.era})",
             given=one.given,  # type: ignore[arg-type]
@@ -290,17 +303,19 @@ def real_photos(contest: Compared, promoted: bool) -> RealPhotos:
     return RealPhotos(tuple(rows), note)
 
 
-def honesty(settings: Settings) -> Honesty:
-    """What stands behind the numbers."""
+def honesty(settings: Settings, rendered: int) -> Honesty:
+    """What stands behind the numbers.
+
+    Args:
+        settings: the profile.
+        rendered: how many of the night's queries were rendered.
+    """
     return Honesty(
         known=tuple(f"{fact.statement} ({fact.source})" for fact in FACTS if fact.status == "known"),
         measured=(
             "every figure on this page comes from this run; intervals are 95 %, by bootstrap over independent groups",
         ),
-        estimated=(
-            "the queries of a demo day are rendered and so are their labels: figures on them speak of the rendered "
-            "world, not of streets",
-        ),
+        estimated=(_RENDERED.format(rendered),) if rendered else (),
         unknown=(
             *(() if settings.models.vlm else (f"what stage 3 would add: {ABSENT_VLM}",)),
             "how well it does on the validators' own images, which are not public here",
@@ -322,10 +337,10 @@ def _exits(stage: str, rows: Sequence[QueryRow]) -> StageExits:
     return StageExits(stage, len(seconds), round(float(np.median(seconds)) * 1000, 2) if seconds else None)  # type: ignore[arg-type]
 
 
-def _picture(day: Day, mined: MinedDay, i: int) -> HardPicture:
+def _picture(mined: Mined, i: int, read: Read) -> HardPicture:
     row = mined.rows[i]
     return HardPicture(
-        jpeg_base64=thumbnail(picture(day, row).pixels, 300),
+        jpeg_base64=thumbnail(read(row).pixels, 300),
         source=f"{row.origin} ({row.era})",
         p_roadwork=row.verdict.p_roadwork,
         stage=row.verdict.exit_stage,

@@ -6,7 +6,7 @@ import pytest
 
 from streetvision_core.labels import Decision
 from streetvision_core.labels.values import resolve_labels
-from streetvision_core.loop.tasks.sections import who_labelled
+from streetvision_core.loop.report.sections import who_labelled
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 IMAGES = [f"{i:064x}" for i in range(4)]
