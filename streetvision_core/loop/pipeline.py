@@ -126,6 +126,7 @@ def run_pipeline(
         StorageError: the disk is full; the state on disk is kept and the run can be resumed.
     """
     _, name = parse_night(str(day or ""))
+    _check_names(pipeline, _values(name, settings, parameters))  # before the lock leaves a file
     with loop_lock(Workspace.of(settings).lock, f"{pipeline.name} {name}"), stop_on_signals() as stop:
         return run_steps(pipeline, name, settings, stop, progress, parameters=parameters, force=force)
 
@@ -141,7 +142,7 @@ def run_steps(
     force: bool = False,
 ) -> PipelineResult:
     """`run_pipeline` for a caller that holds the loop's lock and hears the signals itself."""
-    values = {"DAY": night, "PROFILE": settings.profile, "SEED": settings.seed, **(parameters or {})}
+    values = _values(night, settings, parameters)
     _check_names(pipeline, values)
     progress = progress or default_progress()
     state = RunState(Workspace.of(settings).run_file(night, pipeline.name), pipeline.name, night)
@@ -195,6 +196,10 @@ class _PipelineRun:
 
 def _failed(step: Step, error: StreetVisionError) -> StepResult:
     return StepResult(step.name, step.title, "failed", note=str(error), error=error.to_dict())
+
+
+def _values(night: str, settings: Settings, more: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"DAY": night, "PROFILE": settings.profile, "SEED": settings.seed, **(more or {})}
 
 
 def _check_names(pipeline: Pipeline, values: Mapping[str, Any]) -> None:
