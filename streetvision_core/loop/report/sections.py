@@ -15,8 +15,8 @@ from streetvision_core.economics.chain_facts import FACTS
 from streetvision_core.labels import Label, Source
 from streetvision_core.learning.compare import Comparison as Compared
 from streetvision_core.learning.doubts import likely_label_errors
-from streetvision_core.learning.worlds import WorldWorth
 from streetvision_core.learning.mine import Mined
+from streetvision_core.learning.worlds import WorldWorth
 from streetvision_core.loop.report.fields import Estimate
 from streetvision_core.loop.report.models import (
     Band,

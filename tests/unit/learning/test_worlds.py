@@ -9,7 +9,7 @@ from streetvision_core.errors import CalibrationMismatchError
 from streetvision_core.learning.calibrate import calibrate
 from streetvision_core.learning.dataset import Dataset, Provenance
 from streetvision_core.learning.worlds import compare_worlds
-from streetvision_core.loop.tasks.sections import bands
+from streetvision_core.loop.report.sections import bands
 from streetvision_core.training.heads import train_heads
 from tests.unit.cascade.toy_street import toy_settings, toy_table
 
