@@ -161,7 +161,7 @@ def _check_end(path: Path, records: Records, count: int, last_hash: str) -> None
     raise RegistryError(
         got=f"{len(records)} lines in {path.name}, where {count} were written: its end was cut off",
         allowed=f"a chain that goes on to the line with the hash {last_hash[:12]}",
-        action=f"bring {path} back from a backup; the versions themselves are untouched",
+        action=f"bring {path} and {head_path(path).name} back from one backup; the versions themselves are untouched",
         path=str(path),
         line=len(records),
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from streetvision_core.errors import StorageError
-from streetvision_core.registry.decision import Override
+from streetvision_core.registry.decision import GateDecision, Override, protocol_sha256
 from streetvision_core.registry.versions import Registry
 
 # Runs one action in a fork for every n, which dies at its n-th call that touches the disk, until one lives.
@@ -20,11 +20,10 @@ SCRIPT = """
 import builtins, json, os, sys, shutil
 from pathlib import Path
 from streetvision_core.errors import StorageError
-from streetvision_core.registry.decision import Override
-from streetvision_core.errors import StorageError
-from streetvision_core.registry.decision import Override
+from streetvision_core.registry.decision import GateDecision, Override, protocol_sha256
 from streetvision_core.registry.versions import Registry
 
+PASSED = GateDecision(True, ("Challenger promoted.",), {}, {}, protocol_sha256({}))
 CALLS = ("open", "write", "fsync", "ftruncate", "rename", "replace", "mkdir", "chmod", "unlink")
 
 def arm(n, when):
@@ -48,6 +47,8 @@ def act(root):
     registry = Registry(root)
     if sys.argv[2] == "create":
         registry.create({"head.json": b"[1]"}, {})
+    elif sys.argv[2] == "settle":
+        registry.settle("v0002", PASSED)
     elif sys.argv[2] == "rollback":
         registry.rollback("Ada", "back to the first")
     else:
@@ -100,6 +101,20 @@ def test_promote__kill_leaves_old_or_new(seed: Path) -> None:
         assert registry.alias("champion").name == event.version, "the registry works on after the kill"
         assert event.previous == champion.name
     assert set(left) == {old, new}
+
+
+def test_settle__killed_anywhere_and_repeated_is_one_challenge_and_one_promotion(seed: Path) -> None:
+    passed = GateDecision(True, ("Challenger promoted.",), {}, {}, protocol_sha256({}))
+    old, new = (v.name for v in Registry(seed).list())
+    left = set()
+    for registry, _ in _killed(seed, "settle"):
+        champion = registry.promotions.champion()
+        left.add(champion)
+        if champion == old:
+            registry.settle(new, passed)
+        assert [event.action for event in registry.history()] == ["first", "challenge", "promote"]
+        assert registry.promotions.champion() == new
+    assert left == {old, new}
 
 
 def test_rollback__kill_leaves_old_or_new(seed: Path) -> None:
