@@ -12,6 +12,7 @@ from streetvision_core import __version__
 from streetvision_core.cli import (
     _calibrate,
     _config,
+    _decide,
     _engine,
     _install,
     _learning,
@@ -57,6 +58,7 @@ for room in (
     _memory,
     _migrate,
     _versions,
+    _decide,
     _log,
     _install,
     _config,
