@@ -19,7 +19,7 @@ from streetvision_core.data.table import FeatureTable
 from streetvision_core.models.evidence import vector
 from streetvision_core.models.factory import ModelSet, load_models
 from streetvision_core.models.head import Head
-from streetvision_core.settings import Settings
+from streetvision_core.settings import ScoringSettings, Settings
 from streetvision_core.types import STAGES, Evidence, Frame, Stage, Verdict
 
 Watch = Callable[[int, Verdict], bool]
@@ -86,6 +86,7 @@ class Cascade:
         loaded = models if models is not None else load_models(settings)
         calibration = CascadeCalibration.load(folder)
         calibration.check_serving(loaded.detector_keys)
+        _say_other_stream(calibration, settings.scoring)
         return cls(
             models=loaded,
             head=head,
@@ -188,6 +189,18 @@ class Cascade:
             policy=self.policy.name,
             seconds=sum(e.seconds for e in evidence),
             notes=frame.notes,
+        )
+
+
+def _say_other_stream(calibration: CascadeCalibration, scoring: ScoringSettings) -> None:
+    """A threshold for another rule or prevalence still answers, but not the question that the settings ask."""
+    made = calibration.made_with
+    if (made.rule, made.prevalence) != (scoring.rule, scoring.prevalence):
+        _log.warning(
+            "the threshold is for another stream",
+            made_for=f"{made.rule} at prevalence {made.prevalence:g}",
+            settings=f"{scoring.rule} at prevalence {scoring.prevalence:g}",
+            do="run: streetvision calibrate",
         )
 
 

@@ -52,7 +52,7 @@ def calibrate(
     at the end. Without DATASET a version is calibrated again for the detectors, rule and prevalence in force now.
 
     Exit code 1: nothing was registered, for example because there are too few photographs. 3: registered, but some
-    files could not be read.
+    files were left out: they cannot be read, or they trained the head.
     """
     from streetvision_core.registry.versions import open_registry
     from streetvision_core.settings import load_settings
@@ -85,7 +85,13 @@ def _on_photographs(registry: Registry, version: ModelVersion, settings: Setting
     from rich.progress import Progress
 
     from streetvision_core.data.observe import Observer
-    from streetvision_core.learning.own_photos import calibrate_on_photographs, observe_photographs, read_photographs
+    from streetvision_core.learning.assemble import taught_images
+    from streetvision_core.learning.own_photos import (
+        calibrate_on_photographs,
+        leave_out_taught,
+        observe_photographs,
+        read_photographs,
+    )
 
     observer = Observer.of(settings)
     head, calibration = _load(version, settings)
@@ -99,6 +105,7 @@ def _on_photographs(registry: Registry, version: ModelVersion, settings: Setting
             settings.mining.near_duplicate_cosine,
             lambda done, _: bar.update(task, completed=done),
         )
+    table = leave_out_taught(table, taught_images(settings), unreadable)
     result = calibrate_on_photographs(head, calibration, table, settings)
     card = {
         "calibrated_from": version.name,
@@ -106,7 +113,7 @@ def _on_photographs(registry: Registry, version: ModelVersion, settings: Setting
         "calibration": {k: v for k, v in result.to_dict().items() if k != "exits"},
     }
     new = _register(registry, head, result.calibration, table, settings, card)
-    told = result.to_dict() | {"version": new.name, "from": version.name, "unreadable": unreadable}
+    told = result.to_dict() | {"version": new.name, "from": version.name, "left_out": unreadable}
     if as_json:
         emit({**told, "into_service": _command(new, OWN)})
     else:
@@ -196,7 +203,7 @@ def _print(result: PhotoCalibration, name: str, unreadable: list[str]) -> None:
         table.add_row("said: shows road work" if not i else "", *(_bin(one, i) for one in parts))
     stdout.print(table)
     say("after: each photograph answered by a calibration made from other groups; brackets: 95 % over groups")
-    for line in (*result.warnings, *(f"not read: {what}" for what in unreadable)):
+    for line in (*result.warnings, *(f"left out: {what}" for what in unreadable)):
         say((line, "yellow"))
 
 

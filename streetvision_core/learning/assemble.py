@@ -143,6 +143,15 @@ def find_dataset(settings: Settings, night: Path) -> Dataset:
         return assemble(settings, Observer.of(settings), log, known_labels(settings, log.rows()))[0]
 
 
+def taught_images(settings: Settings) -> set[str]:
+    """Images, by sha256, with which the newest night trains or selects a head; empty before the first night."""
+    nights = sorted((settings.paths.resolve("data") / "days").glob("*/dataset.parquet"))
+    if not nights:
+        return set()
+    teaching = Dataset.load(nights[-1]).in_split(Split.TRAIN, Split.SELECT)
+    return {row.image for row in teaching.rows}
+
+
 def dataset_file(night: Path) -> Path:
     """Where a night's dataset lies, in its folder `data/days/NIGHT`."""
     return night / "dataset.parquet"

@@ -9,7 +9,7 @@ Example, as `streetvision calibrate DATASET` makes the calls:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -68,6 +68,29 @@ def read_photographs(path: Path) -> list[LabelledImage]:
             path=str(path),
         )
     return labelled
+
+
+def leave_out_taught(table: FeatureTable, taught: Collection[str], unreadable: list[str]) -> FeatureTable:
+    """Leaves out photographs that trained a head here: it answers them too well to say anything of others.
+
+    Args:
+        table: photographs, their ids the sha256 of their bytes.
+        taught: sha256 of images that teach.
+        unreadable: what was left out is noted here, for the reader.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    kept = np.array([name not in taught for name in table.ids], bool)
+    if not kept.any():
+        raise DataError(
+            got=f"{len(table)} photographs, all of which trained the head",
+            allowed="photographs that nothing here has learned from",
+            action="take others; those that measure (`learning.measured_share`) calibrate every night anyway",
+        )
+    if not kept.all():
+        unreadable.append(f"{int((~kept).sum())} photographs that trained the head")
+    return table.select(kept)
 
 
 def observe_photographs(

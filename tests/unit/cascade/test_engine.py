@@ -231,6 +231,18 @@ def test_from_version__refuses_detectors_that_the_calibration_has_not_seen(toy, 
         Cascade.from_version(folder, settings, toy_models(detectors=False))
 
 
+def test_from_version__says_when_the_threshold_is_for_another_stream(toy, tmp_path, capsys):
+    _, _, head, calibration, settings = toy
+    head.save(tmp_path)
+    calibration.save(tmp_path)
+    Cascade.from_version(tmp_path, settings, toy_models())
+    assert "another stream" not in capsys.readouterr().err
+    scoring = settings.scoring.model_copy(update={"prevalence": 0.02})
+    Cascade.from_version(tmp_path, settings.model_copy(update={"scoring": scoring}), toy_models())
+    told = capsys.readouterr().err
+    assert "another stream" in told and "run: streetvision calibrate" in told and "prevalence 0.02" in told
+
+
 def test_from_version__missing_parts_are_named(toy, tmp_path):
     with pytest.raises(ModelError, match=r"head\.safetensors"):
         Cascade.from_version(tmp_path, toy_settings(), toy_models())

@@ -11,6 +11,7 @@ from streetvision_core.errors import DataError
 from streetvision_core.images.decode import encode_jpeg
 from streetvision_core.learning.own_photos import (
     calibrate_on_photographs,
+    leave_out_taught,
     observe_photographs,
     read_photographs,
 )
@@ -93,3 +94,12 @@ def test_read_photographs__says_what_it_wants(tmp_path):
     (tmp_path / "holiday" / "a.jpg").write_bytes(encode_jpeg(np.zeros((8, 8, 3), np.uint8)))
     with pytest.raises(DataError, match=r"no labelled photograph.*roadwork/ and none/"):
         read_photographs(tmp_path)
+
+
+def test_leave_out_taught__what_trained_the_head_says_nothing_of_a_camera(version):
+    table, _, _, _ = version
+    few, left_out = table.select(np.arange(10)), []
+    kept = leave_out_taught(few, set(few.ids[:3]), left_out)
+    assert kept.ids == few.ids[3:] and left_out == ["3 photographs that trained the head"]
+    with pytest.raises(DataError, match="all of which trained the head"):
+        leave_out_taught(few, set(few.ids), [])
