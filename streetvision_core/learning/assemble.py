@@ -9,9 +9,9 @@ from typing import Final
 from streetvision_core.data.challenge_set import TrainedGroups
 from streetvision_core.data.observe import Observer
 from streetvision_core.data.starter import StarterPack, load_starter
+from streetvision_core.labels.migrate import decisions_of_old_days
 from streetvision_core.labels.store import LabelStore, label_store_path
-from streetvision_core.labels.values import SOURCES
-from streetvision_core.learning._filed import filed_labels
+from streetvision_core.labels.values import Label, resolve_labels
 from streetvision_core.learning.build import build_dataset
 from streetvision_core.learning.dataset import Dataset
 from streetvision_core.learning.measured import choose_measured, load_measured
@@ -30,6 +30,7 @@ from streetvision_core.mining.querylog import QueryLog, QueryRow
 from streetvision_core.mining.select import MinedSet
 from streetvision_core.settings import Settings
 from streetvision_core.types import Split
+from streetvision_core.workspace import Workspace
 
 NIGHTS: Final = "????-??-??*"
 """Folders of nights: dates, and `<since>_to_<until>` where past days were asked for."""
@@ -71,20 +72,18 @@ def heldout_folder(settings: Settings) -> Path:
     return settings.paths.resolve("data") / "heldout"
 
 
-def known_labels(settings: Settings, queries: Sequence[QueryRow], upto: int | None = None) -> dict[str, KnownLabel]:
-    """The label that holds for each logged image, by sha256: of the label store, and of what mining has filed.
+def known_labels(settings: Settings, upto: int | None = None) -> dict[str, Label]:
+    """The label that holds for each image, by sha256; of a workspace of format 1 also what its days' files say.
 
     Args:
         settings: the workspace.
-        queries: the logged queries.
-        upto: the last decision of the store that counts, by position; None counts all.
+        upto: the last decision of the label store that counts, by position; None counts all.
     """
-    found: dict[str, KnownLabel] = dict(filed_labels(settings.paths.resolve("data") / "days", queries))
     with LabelStore(label_store_path(settings)) as store:
-        for image, label in store.labels(upto).items():
-            if image not in found or SOURCES.index(label.source) <= SOURCES.index(found[image].source):
-                found[image] = label
-    return found
+        decisions = store.decisions(upto)
+    if Workspace(settings.paths.home, "the settings name it").format == 1:  # `streetvision migrate` has not run yet
+        decisions = [*decisions_of_old_days(settings.paths.resolve("data") / "days"), *decisions]
+    return resolve_labels(decisions)
 
 
 def stream_rows(
@@ -140,7 +139,7 @@ def find_dataset(settings: Settings, night: Path) -> Dataset:
         return Dataset.load(dataset_file(night))
     data = settings.paths.resolve("data")
     with QueryLog(data / "queries") as log:
-        return assemble(settings, Observer.of(settings), log, known_labels(settings, log.rows()))[0]
+        return assemble(settings, Observer.of(settings), log, known_labels(settings))[0]
 
 
 def taught_images(settings: Settings) -> set[str]:

@@ -1,6 +1,8 @@
 """From a workspace to its dataset: decisions of any day count, and what the probe drew measures for good."""
 
 import datetime as dt
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from streetvision_core.data.observe import Observer
 from streetvision_core.data.starter import StarterPack
 from streetvision_core.images.decode import encode_jpeg
 from streetvision_core.labels import Decision, LabelStore
+from streetvision_core.labels.migrate import decisions_of_old_days
 from streetvision_core.learning import assemble, challenge
 from streetvision_core.learning.build import YOUR_STREAM
 from streetvision_core.learning.calibrate import calibrate
@@ -23,9 +26,11 @@ from streetvision_core.models import hub
 from streetvision_core.registry.versions import Registry
 from streetvision_core.settings import load_settings
 from streetvision_core.types import Split, Verdict
+from streetvision_core.workspace import FILE
 from tests.tiny_dinov3 import save_timm
 from tests.unit.cascade.toy_street import OCR_WIDTH, toy_frame, toy_models, toy_settings, toy_table
 
+FORMAT_1 = Path(__file__).parents[2] / "fixtures" / "workspace-1"
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 DRAWN = range(1, 41)
 """Numbers of the queries that the random probe drew; each is a drive of its own."""
@@ -71,7 +76,7 @@ def say(store, queries, source, when=NOON):
 
 def dataset_of(workspace):
     settings, observer, log, _ = workspace
-    made, measured = assemble.assemble(settings, observer, log, assemble.known_labels(settings, log.rows()))
+    made, measured = assemble.assemble(settings, observer, log, assemble.known_labels(settings))
     record_measured(settings.paths.resolve("data"), measured)
     return made
 
@@ -162,3 +167,16 @@ def test_first_version__of_a_big_profile_comes_from_a_folder_of_photographs_and_
     (verdict,) = load_cascade(registry, settings, observer.models).predict([toy_frame(99)[0]])
     assert (verdict.model_version, verdict.exit_stage) == (version.name, "classifier")
     assert 0 < verdict.p_roadwork < 1
+
+
+def test_known_labels__a_workspace_of_format_1_has_what_its_days_files_say(tmp_path):
+    home = tmp_path / "old"
+    shutil.copytree(FORMAT_1, home)
+    settings = toy_settings()
+    settings = settings.model_copy(update={"paths": settings.paths.model_copy(update={"home": home})})
+    found = assemble.known_labels(settings)
+    decided = decisions_of_old_days(home / "data" / "days")
+    assert {label.source for label in found.values()} == {decision.source for decision in decided} >= {"person"}
+    assert set(found) == {decision.image for decision in decided if not decision.only_tags}
+    (home / FILE).write_text("format: 2\n")
+    assert assemble.known_labels(settings) == {}, "once migrated the store alone holds them"

@@ -130,7 +130,7 @@ def watch(night, mined):
 
 def dataset_of(night):
     """The dataset of a night, made from all sources."""
-    labels = assemble.known_labels(night.settings, night.log.rows())
+    labels = assemble.known_labels(night.settings)
     return assemble.assemble(night.settings, night.observer, night.log, labels, night.name)[0]
 
 
