@@ -64,22 +64,28 @@ class Observer:
         return observe(frames, self.models, self.store, ocr_min_width_pixels=width, progress=caption, seen=seen)
 
     def observe_stored(
-        self, digests: Sequence[str], read: Callable[[str], Frame], caption: str | None = None
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """The same for images known by the sha256 of their bytes; only what is not stored is read and decoded."""
+        self, digests: Sequence[str], read: Callable[[str], Frame | None], caption: str | None = None
+    ) -> dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+        """Features [D] and evidence [E] of images by the sha256 of their bytes; only what is not stored is read.
+
+        Args:
+            digests: of the images; several may be the same.
+            read: gives an image, or None where it cannot be read: it is then left out.
+            caption: of the progress bars.
+        """
         kept = FeatureStore(self.store)
         maker = EvidenceMaker(self.models, self.ocr_min_width_pixels)
         features = kept.get(digests, make_name(self.models.backbone, self.models.preprocessor))
         evidence = kept.get(digests, maker.make)
         new = [digest for digest in dict.fromkeys(digests) if digest not in features or digest not in evidence]
         for start in range(0, len(new), _BATCH):
-            some = new[start : start + _BATCH]
-            rows = self.observe([read(digest) for digest in some], caption)
+            frames = {digest: read(digest) for digest in new[start : start + _BATCH]}
+            some = {digest: frame for digest, frame in frames.items() if frame is not None}
+            rows = self.observe(list(some.values()), caption)
             features |= dict(zip(some, rows[0], strict=True))
             evidence |= dict(zip(some, rows[1], strict=True))
-        if not digests:
-            return self.observe([])
-        return np.stack([features[d] for d in digests]), np.stack([widen(evidence[d]) for d in digests])
+        seen = (digest for digest in dict.fromkeys(digests) if digest in features and digest in evidence)
+        return {digest: (features[digest], widen(evidence[digest])) for digest in seen}
 
 
 def boxes_of(frame: Frame, models: ModelSet) -> dict[str, tuple[Box, ...]]:

@@ -13,6 +13,7 @@ from streetvision_core.labels.migrate import decisions_of_old_days
 from streetvision_core.labels.store import LabelStore, label_store_path
 from streetvision_core.labels.values import Label, resolve_labels
 from streetvision_core.learning.build import build_dataset
+from streetvision_core.learning.challenge import load_challenge
 from streetvision_core.learning.dataset import Dataset
 from streetvision_core.learning.measured import choose_measured, load_measured
 from streetvision_core.learning.rendered import heldout_rows
@@ -120,7 +121,9 @@ def assemble(
     settings: Settings, observer: Observer, log: QueryLog, labels: Mapping[str, KnownLabel], upto_day: str = "9999"
 ) -> tuple[Dataset, dict[str, Split]]:
     """The dataset of a workspace, and the groups that measure from now on (`record_measured` keeps them)."""
-    base, queries = base_rows(settings, observer), log.rows()
+    pack, queries = load_starter(), log.rows()
+    base, data = base_rows(settings, observer, pack), settings.paths.resolve("data")
+    challenge = load_challenge(settings, observer, pack, data)
     measured, drawn = measured_groups(settings, queries, upto_day)
     dataset = build_dataset(
         base,
@@ -129,6 +132,7 @@ def assemble(
         drawn=drawn,
         balance=settings.balance,
         near_duplicate_cosine=settings.mining.near_duplicate_cosine,
+        challenge=challenge[1] if challenge else None,
     )
     return dataset, measured
 

@@ -17,8 +17,10 @@ from streetvision_core.mining.balance import balance_stream
 from streetvision_core.settings import BalanceSettings
 from streetvision_core.types import Split
 
+CHALLENGE: Final = "CHALLENGE"
 YOUR_STREAM: Final = "your stream"
 """Origin of the measured rows: queries that the random probe drew and a person labelled."""
+_JUDGING: Final = (Split.CALIBRATE, Split.TEST)
 
 
 def build_dataset(
@@ -29,6 +31,7 @@ def build_dataset(
     drawn: Collection[str],
     balance: BalanceSettings,
     near_duplicate_cosine: float,
+    challenge: Dataset | None = None,
 ) -> Dataset:
     """Base rows as they are, then what the stream teaches, then what of the stream measures.
 
@@ -43,6 +46,8 @@ def build_dataset(
             being hard says nothing of the stream.
         balance: caps and weights of what teaches.
         near_duplicate_cosine: from here on two rows are nearly equal.
+        challenge: rows of the challenge set; what of the stream nearly equals one of them, or is of its group, is set
+            aside: somebody may send and label such an image, and it must never teach.
 
     Returns:
         The dataset; its notes name the rows set aside, and how many were capped or wait for a person.
@@ -55,11 +60,7 @@ def build_dataset(
     stream, night = Dataset.concat(nights), np.repeat(np.arange(len(nights)), [len(one) for one in nights])
     measures, waits = _measured(stream, measured, drawn)
     stream = _with_splits(stream, base, measures, measured)
-    everything = Dataset.concat([base, stream])
-    splits = [str(split) for split in everything.table.splits or ()]
-    # what only waits joins nothing
-    joined = joins_splits(everything.table.features, splits, near_duplicate_cosine, len(base), ~_after(base, waits))
-    joined = joined[len(base) :] | _other_split(stream, base)
+    joined = _joins(base, challenge, stream, ~waits, near_duplicate_cosine) | _of_judged_groups(stream, base, challenge)
     teaches = ~measures & ~waits & ~joined
     parts = [stream.select(teaches & (night == number)) for number in range(len(nights))]
     balanced = balance_stream(base.table, [part.table for part in parts], balance)
@@ -93,14 +94,29 @@ def _with_splits(stream: Dataset, base: Dataset, measures: Mask, measured: Mappi
     return replace(stream, table=replace(table, splits=splits, origins=origins, weights=weights))
 
 
-def _other_split(stream: Dataset, base: Dataset) -> Mask:
-    """Rows whose group is one that the base judges by: what was chosen for being hard would bend the judgement."""
+def _joins(base: Dataset, challenge: Dataset | None, stream: Dataset, counts: Mask, cosine: float) -> Mask:
+    """Rows of the stream that nearly equal an earlier row of another split, or a challenge row; see `joins_splits`.
+
+    Args:
+        base: fixed rows.
+        challenge: fixed rows of a split of their own.
+        stream: the rows in question, in the order they came.
+        counts: False for rows that only wait: they join nothing.
+        cosine: from here on two rows are nearly equal.
+    """
+    fixed = [base] if challenge is None else [base, challenge]
+    features = np.concatenate([part.table.features for part in (*fixed, stream)])
+    splits = [str(split) for split in base.table.splits or ()] + [CHALLENGE] * (len(challenge) if challenge else 0)
+    n = len(splits)
+    splits += [str(split) for split in stream.table.splits or ()]
+    return joins_splits(features, splits, cosine, n, np.concatenate([np.ones(n, bool), counts]))[n:]
+
+
+def _of_judged_groups(stream: Dataset, base: Dataset, challenge: Dataset | None) -> Mask:
+    """Rows whose group the base or the challenge set judges by: what was chosen for being hard would bend that."""
     judging = {g for g, s in zip(base.table.groups, base.table.splits or (), strict=True) if s in _JUDGING}
+    judging |= set(challenge.table.groups) if challenge is not None else set()
     return np.array([group in judging for group in stream.table.groups], bool)
-
-
-def _after(base: Dataset, mask: Mask) -> Mask:
-    return np.concatenate([np.zeros(len(base), bool), mask])
 
 
 def _notes(base: Dataset, aside: Dataset, capped: int, waiting: int, share: float) -> dict[str, object]:
@@ -111,6 +127,3 @@ def _notes(base: Dataset, aside: Dataset, capped: int, waiting: int, share: floa
         "waiting_for_a_person": waiting,
         "stream_share": round(share, 4),
     }
-
-
-_JUDGING: Final = (Split.CALIBRATE, Split.TEST)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
+import structlog
 
 from streetvision_core.data._evidence_rows import EvidenceMaker
 from streetvision_core.data.build_starter import build_table
@@ -17,7 +18,7 @@ from streetvision_core.data.observe import Observer
 from streetvision_core.data.sources import FolderSource, LabelledImage, read_labels
 from streetvision_core.data.starter import StarterPack
 from streetvision_core.data.table import FeatureTable
-from streetvision_core.errors import DataError
+from streetvision_core.errors import DataError, StreetVisionError
 from streetvision_core.images.decode import decode_image
 from streetvision_core.labels.values import Source
 from streetvision_core.learning.dataset import Dataset, Provenance
@@ -31,9 +32,11 @@ from streetvision_core.settings import Settings
 from streetvision_core.training.weights import PSEUDO
 from streetvision_core.types import Frame, Split
 
+MADE_FILES: Final = ("synthetic.npz", "generated.npz", "pseudo.npz")
 RANDOM_PROBE: Final = "random probe"
 RENDERED_ORIGINS: Final = ("rendered-drive", "rendered-scene")
 """Origins of the demo stream's queries in the log."""
+_log = structlog.get_logger(__name__)
 
 
 class KnownLabel(Protocol):
@@ -131,6 +134,8 @@ def logged_rows(
 ) -> dict[str, Dataset]:
     """Every logged image whose label is known, by the UTC day it first came, whenever the label was given.
 
+    An image that cannot be read any more is left out, and the log says which.
+
     Args:
         queries: logged queries, in the order of logging.
         labels: by the image's sha256.
@@ -145,20 +150,29 @@ def logged_rows(
     days: dict[str, list[QueryRow]] = defaultdict(list)
     for query in first.values():
         days[query.day].append(query)
-    return {day: _logged(rows, labels, log, observer, hard_weight) for day, rows in sorted(days.items())}
+    made = {day: _logged(rows, labels, log, observer, hard_weight) for day, rows in sorted(days.items())}
+    return {day: rows for day, rows in made.items() if rows is not None}
 
 
 def _logged(
-    rows: Sequence[QueryRow],
+    queries: Sequence[QueryRow],
     labels: Mapping[str, KnownLabel],
     log: QueryLog,
     observer: Observer,
     hard_weight: float,
-) -> Dataset:
-    def read(digest: str) -> Frame:
-        return decode_image(log.image(digest), digest)
+) -> Dataset | None:
+    def read(digest: str) -> Frame | None:
+        try:
+            return decode_image(log.image(digest), digest)
+        except StreetVisionError as error:
+            _log.warning("labelled_query_left_out", image=digest, got=error.got, do=error.action)
+            return None
 
-    features, evidence = observer.observe_stored([row.sha256 for row in rows], read, "labelled queries")
+    seen = observer.observe_stored([query.sha256 for query in queries], read, "labelled queries")
+    rows = [query for query in queries if query.sha256 in seen]
+    if not rows:
+        return None
+    features, evidence = (np.stack([seen[row.sha256][i] for row in rows]) for i in (0, 1))
     y = np.array([labels[row.sha256].label for row in rows], np.int8)
     answers = np.array([row.verdict.p_roadwork for row in rows])
     table = FeatureTable.build(
@@ -213,9 +227,6 @@ def made_rows(folder: Path, observer: Observer) -> Dataset | None:
         for name, origin in zip(table.ids, table.origins, strict=True)
     ]
     return Dataset(table, tuple(rows), observer.detectors)
-
-
-MADE_FILES: Final = ("synthetic.npz", "generated.npz", "pseudo.npz")
 
 
 def _images(folder: Path) -> list[LabelledImage]:

@@ -93,6 +93,16 @@ def test_build_dataset__a_near_duplicate_of_a_judged_photo_never_teaches():
     assert built.table.ids[len(BASE) :] == ("q1",)
 
 
+def test_build_dataset__what_nearly_equals_a_challenge_image_is_set_aside_whoever_labels_it():
+    challenge = dataset(["c1", "c2"], VECTORS[30:32], [Split.TEST] * 2, prefix="challenge")
+    night = stream(["g1", "c2", "g3"], np.stack([VECTORS[30] * 3, VECTORS[21], VECTORS[22]]), by="person")
+    built = build_dataset(
+        BASE, [night], measured={}, drawn=(), balance=BALANCE, near_duplicate_cosine=COSINE, challenge=challenge
+    )
+    assert built.notes["set_aside"] == ["q0", "q1"]
+    assert built.table.ids[len(BASE) :] == ("q2",)
+
+
 def test_build_dataset__a_group_named_like_a_judged_one_is_set_aside():
     name = BASE.table.groups[BASE.table.splits.index(Split.TEST)]
     assert build([stream([name], VECTORS[[20]])]).notes["set_aside"] == ["q0"]

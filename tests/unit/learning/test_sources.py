@@ -120,6 +120,18 @@ def test_logged_rows__what_is_stored_is_not_decoded_again(log, observer, monkeyp
     np.testing.assert_array_equal(seen, evidence[:6])
 
 
+def test_logged_rows__an_image_that_is_gone_leaves_the_others_alone(log, observer):
+    queries = log.rows()
+    labels = {query.sha256: Known(1, "person") for query in queries}
+    log.images.path(queries[1].sha256).unlink()
+    log.images.path(queries[4].sha256).write_bytes(b"damaged")
+    log.images.path(queries[5].sha256).unlink()
+    days = sources.logged_rows(queries, labels, log, observer, hard_weight=2.0)
+    assert {day: one.table.ids for day, one in days.items()} == {
+        "2026-11-20": ("2026-11-20/query-1", "2026-11-20/query-3", "2026-11-20/query-4"),
+    }
+
+
 def test_drawn_by_probe__real_queries_only(log):
     def item(number, *reasons):
         return MinedItem(f"query-{number}", number, "", reasons, 0.5, {})
