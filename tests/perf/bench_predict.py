@@ -66,7 +66,7 @@ def lone(tree: Path, home: Path, photo: Path) -> tuple[float, float, str]:
 
 def measure(trees: dict[str, Path], work: Path) -> dict[str, object]:
     """All figures, by tree."""
-    photos = {"photo": work / "photo.jpg", "photo_with_signs": work / "signs.jpg"}
+    photos = {"photo": work / "photo.jpg", "photo_of_road_work": work / "signs.jpg"}
     for path, (seed, roadwork) in zip(photos.values(), ((4, False), (3, True)), strict=True):
         path.write_bytes(encode_jpeg(scenes.render(seed, roadwork=roadwork).frame.pixels))
     folder = work / "many"
