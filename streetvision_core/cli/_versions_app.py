@@ -27,6 +27,7 @@ versions = typer.Typer(
 
 
 def open_versions(profile: str) -> Registry:
+    """The registry of the workspace."""
     from streetvision_core.registry.versions import open_registry
     from streetvision_core.settings import load_settings
 
@@ -34,6 +35,7 @@ def open_versions(profile: str) -> Registry:
 
 
 def person_of(by: str) -> str:
+    """Who decides: the name given, else the account that runs the command."""
     return by or getpass.getuser()
 
 
@@ -50,6 +52,7 @@ def report(registry: Registry, event: Event, sentence: str, as_json: bool) -> No
 
 
 def print_events(events: Sequence[Event]) -> None:
+    """A table of the history."""
     from streetvision_core.registry.overview import short_reason
 
     rows = [
@@ -59,6 +62,7 @@ def print_events(events: Sequence[Event]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout, as wide as the terminal, 80 columns into a pipe."""
     from rich.table import Table
     from rich.text import Text
 
@@ -71,6 +75,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def cell_of(value: Any) -> str:
+    """A fact of a card as a table shows it."""
     return str(value) if isinstance(value, str | int | bool) else f"{value:g}" if isinstance(value, float) else "…"
 
 
