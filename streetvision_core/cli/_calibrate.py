@@ -14,7 +14,8 @@ from streetvision_core.cli._output import OK, PARTLY, emit, say, stderr, stdout
 if TYPE_CHECKING:
     from streetvision_core.cascade.calibration import CascadeCalibration
     from streetvision_core.data.table import FeatureTable
-    from streetvision_core.learning.own_photos import PhotoCalibration, Quality
+    from streetvision_core.learning.own_photos import PhotoCalibration
+    from streetvision_core.learning.photo_quality import Quality
     from streetvision_core.models.head import Head
     from streetvision_core.registry.versions import ModelVersion, Registry
     from streetvision_core.settings import Settings

@@ -14,7 +14,7 @@ from typing import Final, Literal, get_args
 from streetvision_core.errors import SettingsError
 from streetvision_core.scoring._arrays import Doubles
 from streetvision_core.scoring.confusion import Confusion, ratio
-from streetvision_core.scoring.sn72 import reward
+from streetvision_core.scoring.sn72 import SN72Rule
 
 Rule = Literal["mcc", "sn72", "f1", "cost"]
 RULES: Final[tuple[Rule, ...]] = get_args(Rule)
@@ -36,8 +36,5 @@ def objective(rule: Rule, miss_cost: float = 1.0) -> Objective:
         raise SettingsError(f"scoring rule {rule!r}", ", ".join(RULES), "set scoring.rule to one of them", rule=rule)
     if rule == "cost":
         return lambda table: -ratio(table.fp + miss_cost * table.fn, table.total, empty=0.0)
-    return {"mcc": Confusion.mcc, "f1": Confusion.f1, "sn72": _sn72}[rule]
-
-
-def _sn72(table: Confusion) -> Doubles:
-    return reward(table.mcc(), ratio(table.tp + table.tn, table.total, empty=0.0))
+    known: dict[Rule, Objective] = {"mcc": Confusion.mcc, "f1": Confusion.f1, "sn72": SN72Rule().from_confusion}
+    return known[rule]

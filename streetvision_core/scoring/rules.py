@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streetvision_core.errors import SettingsError
-from streetvision_core.scoring._arrays import Doubles, checked
+from streetvision_core.scoring._arrays import Doubles
 from streetvision_core.scoring.confusion import Confusion
 from streetvision_core.scoring.sn34 import SN34Rule
 from streetvision_core.scoring.sn72 import SN72Rule
@@ -62,26 +62,3 @@ def get_rule(name: str) -> ScoringRule:
         return RULES[name]
     except KeyError:
         raise SettingsError(f"scoring rule {name!r}", ", ".join(RULES), "choose one of them", rule=name) from None
-
-
-def sweep(rule: ScoringRule, p: npt.ArrayLike, y: npt.ArrayLike, thresholds: npt.ArrayLike) -> Doubles:
-    """The score at each decision threshold (decision: p > threshold), all at once.
-
-    The probabilities themselves stay as they are, so a rule that uses the Brier score sees it unchanged.
-
-    Args:
-        rule: the pay rule.
-        p: probabilities, [N].
-        y: labels, [N].
-        thresholds: [T].
-
-    Returns:
-        Scores, [T].
-    """
-    probabilities, labels = checked(p, y)
-    cuts = np.asarray(thresholds, np.float64)
-    positives, negatives = np.sort(probabilities[labels]), np.sort(probabilities[~labels])
-    fn = np.searchsorted(positives, cuts, side="right").astype(np.float64)
-    tn = np.searchsorted(negatives, cuts, side="right").astype(np.float64)
-    table = Confusion(len(positives) - fn, len(negatives) - tn, fn, tn)
-    return rule.from_confusion(table, float(np.mean((probabilities - labels) ** 2)))

@@ -1,7 +1,7 @@
 import pytest
 
 from streetvision_core.data.starter import load_starter
-from streetvision_core.data.worlds import real_rows, world_of
+from streetvision_core.data.worlds import world_of
 from streetvision_core.learning.rendered import RENDERED
 from streetvision_core.mining import diffusion, synthesize
 from streetvision_core.mining.stream import day_stream, heldout_stream
@@ -20,6 +20,7 @@ def test_world_of__everything_that_the_loop_renders():
     assert world_of(RENDERED) == "rendered"
 
 
-def test_real_rows__of_the_starter_pack():
+def test_world_of__the_starter_pack():
     pack = load_starter()
-    assert real_rows(pack.table.origins).all() and not real_rows(pack.composed.origins).any()
+    assert {world_of(origin) for origin in pack.table.origins} == {"real"}
+    assert {world_of(origin) for origin in pack.composed.origins} == {"rendered"}

@@ -9,7 +9,7 @@ import pytest
 from streetvision_core.errors import SettingsError
 from streetvision_core.scoring.confusion import Confusion
 from streetvision_core.scoring.metrics import binary_metrics
-from streetvision_core.scoring.rules import RULES, ScoringRule, get_rule, sweep
+from streetvision_core.scoring.rules import RULES, ScoringRule, get_rule
 
 
 @pytest.mark.parametrize("name", ["sn72", "sn34"])
@@ -37,17 +37,6 @@ def test_from_confusion__equals_score(name: str) -> None:
     rule = get_rule(name)
     table = Confusion.count(p > 0.5, y > 0)
     assert float(rule.from_confusion(table, binary_metrics(p, y).brier)) == pytest.approx(rule.score(p, y), abs=1e-6)
-
-
-def test_sweep__equals_scoring_at_each_threshold() -> None:
-    rng = np.random.default_rng(2)
-    y = rng.integers(0, 2, 120)
-    p = np.round(np.clip(y * 0.3 + rng.uniform(0, 0.7, 120), 0, 1), 2)
-    cuts = np.linspace(0, 1, 41)
-    rule = get_rule("sn72")
-    slow = [rule.score((p > cut).astype(float), y) for cut in cuts]
-    np.testing.assert_allclose(sweep(rule, p, y, cuts), slow)
-    np.testing.assert_allclose(sweep(get_rule("sn34"), p, y, [0.5]), get_rule("sn34").score(p, y), atol=1e-6)
 
 
 def test_scoring__imports_nothing_heavy() -> None:
