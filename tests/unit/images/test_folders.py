@@ -2,12 +2,14 @@ import io
 import os
 import shutil
 import socket
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from streetvision_core.errors import FileMissingError, NoImagesError, NotAFileError, PathError
+from streetvision_core.errors import FileMissingError, FileUnreadableError, NoImagesError, NotAFileError, PathError
+from streetvision_core.images.decode import read_image
 from streetvision_core.images.folders import HIDDEN, find, list_images, walk
 
 
@@ -84,6 +86,48 @@ def test_walk__what_is_no_file_is_named_and_waited_for_never(tmp_path):
     found = [one for one in walk(tmp_path) if not one.reason]
     assert [one.path.name for one in found] == ["b.jpg", "pipe.jpg"], "called like a picture, it is not left out"
     assert isinstance(found[1].error, NotAFileError) and "a pipe" in found[1].error.got
+
+
+@contextmanager
+def as_somebody_else():
+    """Root may read everything, so for a while we are not root."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+def test_walk__what_may_not_be_read_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the folders above are closed to others
+    tmp_path.chmod(0o755)
+    fill(tmp_path, {"a.jpg": JPEG, "b": JPEG, "c.jpg": JPEG, "locked/d.jpg": JPEG})
+    for name in ("a.jpg", "b", "locked"):
+        Path(name).chmod(0)
+    Path("c.jpg").chmod(0o644)
+    with as_somebody_else():
+        found = {one.path.as_posix(): one for one in walk(Path())}
+        (named,) = find([Path("locked")])
+    Path("locked").chmod(0o755)
+    assert {name: one.reason for name, one in found.items() if one.reason} == {
+        "b": "permission denied",
+        "locked": "permission denied",
+    }
+    assert isinstance(found["a.jpg"].error, FileUnreadableError) and isinstance(named.error, FileUnreadableError)
+    assert found["c.jpg"].kind is not None
+
+
+def test_find__a_file_that_vanishes_meanwhile_is_missing(tmp_path):
+    fill(tmp_path, {"a.jpg": JPEG, "b.jpg": JPEG})
+    found = find([tmp_path])
+    first = next(found)
+    first.path.unlink()
+    (tmp_path / "b.jpg").unlink()
+    with pytest.raises(FileMissingError):
+        read_image(first.path)
+    assert [one.reason or type(one.error) for one in found] == [FileMissingError]
 
 
 def test_walk__is_lazy_and_takes_any_depth(tmp_path, monkeypatch):
