@@ -230,7 +230,9 @@ def _outcome(sentence: str, page: Path, result: PipelineResult) -> Outcome:
 
 def _summary(result: PipelineResult) -> str:
     unfinished = _names(result.steps, finished=False)
+    skipped = sum(step.status == "skipped" for step in result.steps)
     ran = f"{len(result.steps)} steps in {result.seconds / 60:.1f} minutes"
+    ran += f", {skipped} of them unchanged and skipped" if skipped else ""
     return f"{ran}; not finished: {', '.join(unfinished)}." if unfinished else f"{ran}."
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from streetvision_core.labels import Decision, LabelStore
+from streetvision_core.learning.dataset import Dataset
 from streetvision_core.loop.workspace import last_complete_week
+from streetvision_core.mining.querylog import QueryLog
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]  # the first one waits for a whole day
 DAY = "2026-11-20"
@@ -83,6 +86,23 @@ def test_daily__a_finished_night_leaves_nothing_for_the_next(day):
     assert outcome["steps"] == {}
     assert outcome["headline"].startswith("A quiet night: nothing new to learn from")
     assert "No query came and no person decided anything" in Path(outcome["report"]).read_text()
+
+
+@pytest.mark.long
+def test_daily__a_night_without_queries_learns_from_decisions(day):
+    with QueryLog(day.home / "data" / "queries") as log, LabelStore(day.home / "data" / "labels.sqlite") as labels:
+        image = log.rows()[0].sha256
+        labels.record_decisions([Decision(image, 1, "person", "anna", dt.datetime.now(dt.UTC))])
+    done = day.run("daily", "--json")
+    assert done.returncode == 0, done.stderr[-2000:]
+    [outcome] = json.loads(done.stdout)
+    assert set(outcome["steps"].values()) == {"done"}
+    assert not {"mine", "synthesize"} & set(outcome["steps"])
+    html = Path(outcome["report"]).read_text()
+    assert "no query came this night" in html and "are rendered, and so are their labels" not in html
+    night = Path(outcome["report"]).parent.name
+    rows = Dataset.load(day.home / "data" / "days" / night / "dataset.parquet").to_pandas()
+    assert image in set(rows[rows.labelled_by == "person"].image)
 
 
 def test_daily__a_day_that_has_not_begun_is_refused_and_so_are_days_the_wrong_way_round(empty):

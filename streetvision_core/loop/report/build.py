@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
@@ -23,6 +23,8 @@ from streetvision_core.registry.versions import open_registry
 from streetvision_core.settings import Settings
 from streetvision_core.storage import atomic_write_json
 
+FROM_QUERIES: Final = ("hard", "doubts", "drift")
+"""Sections that a night without queries does not have."""
 SECTIONS = ("traffic", "hard", "doubts", "change", "gate", "bands", "real", "challenge", "memory", "drift", "honesty")
 
 
@@ -64,7 +66,8 @@ def build_story(
     if steps is None:
         steps = RunState(workspace.run_file(name), "daily", name).results()
     unfinished = [step.name for step in steps if not step.finished]
-    sections = {} if quiet else {section: _read(folder, section, unfinished) for section in SECTIONS}
+    mined = snapshot is None or snapshot.has_queries
+    sections = {} if quiet else {name: _read(folder, name, unfinished, mined) for name in SECTIONS}
     plots = [] if quiet else [json.loads(path.read_text()) for path in sorted((folder / "plots").glob("*.json"))]
     champion = open_registry(settings).champion()
     return DayStory.from_dict(
@@ -109,9 +112,11 @@ def _days(days: Sequence[dt.date]) -> str:
     return f"of {', '.join(f'{day:%-d %B}' for day in days[:-1])} and {days[-1]:%-d %B %Y}"
 
 
-def _read(folder: Path, section: str, unfinished: Sequence[str]) -> Any:
+def _read(folder: Path, section: str, unfinished: Sequence[str], mined: bool) -> Any:
     path = folder / f"{section}.json"
     if path.exists():
         return json.loads(path.read_text())
-    steps = ", ".join(unfinished) or "none failed"
-    return TypeAdapter(Missing).dump_python(Missing(f"the step that tells it did not finish (unfinished: {steps})"))
+    reason = f"the step that makes it did not finish (unfinished: {', '.join(unfinished) or 'none failed'})"
+    if section in FROM_QUERIES and not mined:
+        reason = "no query came this night"
+    return TypeAdapter(Missing).dump_python(Missing(reason))
