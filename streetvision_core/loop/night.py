@@ -147,6 +147,7 @@ def run_night(
     with loop_lock(workspace.lock, f"the night {date}"), stop_on_signals() as stop:
         if wanted.demo:
             send_demo_day(settings, date, stop)
+            now = max(now, dt.datetime.now(dt.UTC))  # what was sent belongs to this night
         snapshot, news = _snapshot(settings, nights, wanted, date, now)
         nights.record_begun(snapshot)
         result = _run(settings, snapshot, news, stop, wanted, progress)

@@ -93,23 +93,25 @@ def covers(snapshot: Snapshot) -> str:
 
     Example:
         >>> covers(Snapshot("2026-11-24", 5, 9, 0, ("2026-11-23",), "2026-11-24T02:00:00+00:00", "a1"))
-        'Queries logged since the night before it, up to 2026-11-24 02:00 UTC: of 23 November 2026.'
+        'It works on the queries of 23 November 2026: all logged by 2026-11-24 02:00 UTC that no earlier night had.'
     """
     days = _days([dt.date.fromisoformat(day) for day in snapshot.days])
     if not snapshot.moves_cursor:
-        return f"Queries of past days, as it was asked for: {days}."
+        return f"It works on queries of past days, as it was asked to: {days or 'there are none'}."
     upto = snapshot.started_at[:16].replace("T", " ")
-    return f"Queries logged since the night before it, up to {upto} UTC: {days}."
+    if not days:
+        return f"No query was logged by {upto} UTC that no earlier night had."
+    return f"It works on the queries of {days}: all logged by {upto} UTC that no earlier night had."
 
 
 def _days(days: Sequence[dt.date]) -> str:
     if not days:
-        return "none"
+        return ""
     if len(days) == 1:
-        return f"of {days[0]:%-d %B %Y}"
+        return f"{days[0]:%-d %B %Y}"
     if len(days) == (days[-1] - days[0]).days + 1 and len(days) > 2:
-        return f"of {days[0]:%-d %B} to {days[-1]:%-d %B %Y}"
-    return f"of {', '.join(f'{day:%-d %B}' for day in days[:-1])} and {days[-1]:%-d %B %Y}"
+        return f"{days[0]:%-d %B} to {days[-1]:%-d %B %Y}"
+    return f"{', '.join(f'{day:%-d %B}' for day in days[:-1])} and {days[-1]:%-d %B %Y}"
 
 
 def _read(folder: Path, section: str, unfinished: Sequence[str], mined: bool) -> Any:
