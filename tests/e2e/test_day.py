@@ -105,6 +105,19 @@ def test_daily__a_night_without_queries_learns_from_decisions(day):
     assert image in set(rows[rows.labelled_by == "person"].image)
 
 
+@pytest.mark.long
+def test_daily__a_past_day_again_has_a_page_of_its_own_and_moves_no_cursor(day):
+    nights, page_before = (day.home / "data" / "nights.jsonl").read_text(), page(day)
+    done = day.run("daily", "--day", DAY, "--json")
+    assert done.returncode == 0, done.stderr[-2000:]
+    [outcome] = json.loads(done.stdout)
+    assert set(outcome["steps"].values()) == {"done"} and "mine" in outcome["steps"]
+    assert Path(outcome["report"]).parent.name == f"{DAY}_to_{DAY}"
+    assert "as it was asked to: 20 November 2026" in Path(outcome["report"]).read_text()
+    assert (day.home / "data" / "nights.jsonl").read_text() == nights
+    assert page(day) == page_before
+
+
 def test_daily__a_day_that_has_not_begun_is_refused_and_so_are_days_the_wrong_way_round(empty):
     for arguments, told in [
         (("--day", "2999-01-01"), "which has not begun"),
