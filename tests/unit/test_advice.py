@@ -133,6 +133,36 @@ def test_notebooks__advise_what_exists(path):
     assert [fault for cell in cells for fault in faults(cell)] == []
 
 
+SECTIONS = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+}
+DOTTED = re.compile(rf"(?<![\w./-])({'|'.join(SECTIONS)})\.([a-z_0-9]+)\b(?![./(])")
+
+
+def unknown_settings(source: str) -> list[str]:
+    """Settings by their dotted name that an error allows or advises and that do not exist."""
+    found = []
+    for call in [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]:
+        name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+        parts = [word.value for word in call.keywords if word.arg in ("action", "allowed")]
+        parts += call.args[1:3] if name.endswith("Error") else []
+        said = [node.value for part in parts for node in ast.walk(part) if isinstance(node, ast.Constant)]
+        found += [match for text in said if isinstance(text, str) for match in DOTTED.finditer(text)]
+    return [match.group() for match in found if match.group(2) not in SECTIONS[match.group(1)].model_fields]
+
+
+def test_unknown_settings__can_be_found():
+    assert unknown_settings('ImageError("a", "b", "set decode.max_scams")') == ["decode.max_scams"]
+    assert unknown_settings('ImageError(got="a", action="set decode.max_bytes higher")') == []
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_package__names_settings_that_exist(path):
+    assert unknown_settings(path.read_text()) == []
+
+
 def test_installing__nobody_is_sent_to_a_resolution_that_pip_makes():
     risky = re.compile(r"pip install (?!.*(--no-deps|-r envs/|--dry-run|-r \{|uv\b)).*(streetvision|-e \.|constraints)")
     spoken = {path: [t for t in texts(path.read_text()) if risky.search(t)] for path in PACKAGE}
