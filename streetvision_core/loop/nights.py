@@ -93,8 +93,8 @@ class Nights:
         """The finished nights in the order in which they ended; of a night that ran twice, the later form."""
         path = self.data / NIGHTS_FILE
         found: dict[str, Snapshot] = {}
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-            snapshot = Snapshot.from_dict(json.loads(line))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else (), 1):
+            snapshot = _parse(line, path, f"remove line {number} of {path}: its queries are then handled once more")
             found.pop(snapshot.night, None)
             found[snapshot.night] = snapshot
         return list(found.values())
@@ -108,15 +108,9 @@ class Nights:
         path = self._snapshot_file(night)
         if not path.exists():
             return None
-        try:
-            return Snapshot.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError, KeyError) as error:
-            raise LoopError(
-                got=f"{path.name} of {night}: {error}",
-                allowed="the file as the loop wrote it",
-                action=f"remove {path}; the next streetvision daily writes it again",
-                path=str(path),
-            ) from error
+        return _parse(
+            path.read_text(encoding="utf-8"), path, f"remove {path}; the next streetvision daily writes it again"
+        )
 
     def record_begun(self, snapshot: Snapshot) -> None:
         """Keeps what the night works on. An unchanged snapshot keeps its file, so that its steps count as unchanged."""
@@ -224,6 +218,14 @@ def check_past(day: dt.date, now: dt.datetime) -> None:
             action="name a past day, or leave --day out for the night that is due",
             day=day.isoformat(),
         )
+
+
+def _parse(text: str, path: Path, action: str) -> Snapshot:
+    try:
+        return Snapshot.from_dict(json.loads(text))
+    except (ValueError, TypeError, KeyError) as error:
+        allowed = "the file as the loop wrote it"
+        raise LoopError(got=f"{path.name}: {error}", allowed=allowed, action=action, path=str(path)) from error
 
 
 def _cursor(log: QueryLog, nights: Nights, last: Snapshot | None) -> int:

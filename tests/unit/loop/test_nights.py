@@ -165,3 +165,12 @@ def test_begun__a_broken_file_is_named(nights):
     (folder / "snapshot.json").write_text("{")
     with pytest.raises(LoopError, match="remove"):
         nights.begun("2026-11-21")
+
+
+def test_finished__a_broken_line_is_named(log, nights):
+    logged(log, at(20))
+    nights.record_finished(next_snapshot(log, NOTHING, nights, "2026-11-21", now=at(21)))
+    with (nights.data / "nights.jsonl").open("a") as file:
+        file.write('{"night": "2026-11-22"}\n')
+    with pytest.raises(LoopError, match="remove line 2 of"):
+        nights.last()
