@@ -129,7 +129,8 @@ class DriftState:
             raise DataError(
                 f"the day {day} after {self.days[-1]}", "a later day", "go on from the state of the day before"
             )
-        seeds = {kind: int(day.replace("-", "")) * 10 + i for i, kind in enumerate(KINDS)}
+        # a night over past days, `<since>_to_<until>`, draws as the night of its last day does
+        seeds = {kind: int(day[-10:].replace("-", "")) * 10 + i for i, kind in enumerate(KINDS)}
         watches = {
             kind: watch.update(scores[kind], day, self.threshold, seeds[kind]) if kind in scores else watch  # type: ignore[index]
             for kind, watch in self.watches.items()

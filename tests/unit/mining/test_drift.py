@@ -90,3 +90,10 @@ def test_one_of_each__a_drive_counts_once():
     assert len(rows) == 3
     assert 2 in rows
     assert 4 in rows
+
+
+def test_state__a_night_over_past_days_draws_as_the_night_of_its_last_day():
+    scores = {"input": np.random.default_rng(2).random(20)}
+    start = DriftState.start("v0001", "2026-11-01")
+    alone, past = (start.watch(night, scores) for night in ("2026-11-20", "2026-11-18_to_2026-11-20"))
+    assert past.watches["input"].evidence == alone.watches["input"].evidence
