@@ -13,7 +13,14 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from streetvision_core.errors import AccessError, RateLimitError, ServingError, StreetVisionError
+from streetvision_core.errors import (
+    AccessError,
+    KeyFileError,
+    NotReadyError,
+    RateLimitError,
+    ServingError,
+    StreetVisionError,
+)
 from streetvision_core.serving.keys import ApiKey, KeyFile, open_keys
 from streetvision_core.serving.metrics import Metrics
 from streetvision_core.serving.origin import CALLER, CHARGE, is_loopback, origin_of
@@ -22,6 +29,7 @@ from streetvision_core.settings import Settings
 
 KEY_HEADER: Final = "x-api-key"
 _BEARER: Final = "bearer "
+_NO_KEYS: Final = NotReadyError("keys that cannot be checked now", "a server whose keys are whole", "ask its operator")
 _log = structlog.get_logger(__name__)
 
 
@@ -101,6 +109,11 @@ class Access:
         if scope["type"] == "http" and self._guards(scope):
             try:
                 self._check(scope, Headers(scope=scope))
+            except KeyFileError as error:  # names a file of ours, which is nobody else's business
+                self._metrics.rejects.labels(type(error).__name__).inc()
+                _log.error("keys unreadable; nobody who needs one is answered", error=str(error))
+                await error_response(_NO_KEYS)(scope, receive, send)
+                return
             except StreetVisionError as error:
                 self._metrics.rejects.labels(type(error).__name__).inc()
                 await error_response(error)(scope, receive, send)

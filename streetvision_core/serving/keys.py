@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from filelock import FileLock
 
 from streetvision_core.errors import KeyFileError
@@ -28,6 +29,7 @@ FILE: Final = "keys.json"
 _KEY: Final = re.compile(r"sv_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _NO_SECRET: Final = hashlib.sha256(b"").hexdigest()
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class ApiKey:
 
 
 class KeyFile:
-    """The keys of a workspace.
+    """The keys of a workspace; damage to the file while we run leaves the last readable keys in force.
 
     Args:
         path: the file; absent means no keys.
@@ -126,14 +128,19 @@ class KeyFile:
             return self._keys
         stamp = (status.st_mtime_ns, status.st_ino)
         if stamp != self._stamp:
-            self._keys = {key.id: key for key in self._read()}
+            try:
+                self._keys = {key.id: key for key in self._read()}
+            except KeyFileError as error:
+                if self._stamp is None:
+                    raise
+                _log.error("keys unreadable; the last ones stay in force", path=str(self.path), error=error.got)
             self._stamp = stamp
         return self._keys
 
     def _read(self) -> tuple[ApiKey, ...]:
         try:
             return tuple(ApiKey(**entry) for entry in json.loads(self.path.read_text())["keys"])
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise KeyFileError(
                 got=f"{type(error).__name__} in {self.path}",
                 allowed="a file made by `streetvision keys`",

@@ -24,7 +24,7 @@ from streetvision_core.errors import NotReadyError, ServingError, StreetVisionEr
 from streetvision_core.mining.querylog import open_or_set_aside
 from streetvision_core.registry.versions import ModelVersion, open_registry
 from streetvision_core.serving._bounded import bounded
-from streetvision_core.serving._line import UNIX
+from streetvision_core.serving._line import UNIX, address_parts
 from streetvision_core.serving._listening import listen, listen_at, url_of
 from streetvision_core.serving.access import KeyRule, keys_for
 from streetvision_core.serving.engine import Engine
@@ -33,6 +33,7 @@ from streetvision_core.serving.gateway_app import MOUNTS, Mount, create_gateway_
 from streetvision_core.serving.metrics import Metrics
 from streetvision_core.serving.model_app import create_model_app
 from streetvision_core.serving.model_metrics import FleetMetrics
+from streetvision_core.serving.origin import is_loopback
 from streetvision_core.serving.reload import RegistryChampions
 from streetvision_core.serving.servers import ServerSpec, parse_specs, read_specs
 from streetvision_core.serving.supervisor import Child, end_with_parent
@@ -198,6 +199,9 @@ def serve_model(
     champions = RegistryChampions(open_registry(settings), load or cascade_loader(settings), pinned)
     if pinned is not None:
         check_pin(settings, pinned)
+    path, host, _ = address_parts(address)
+    if path is None and not is_loopback(host):
+        _log.warning("this model server has no keys: whoever reaches its address is answered", address=address)
     with listen_at(address) as listener:
         config = _config(create_model_app(None, settings, champions), settings.serving.drain_seconds)
         server = _Server(config)

@@ -295,3 +295,24 @@ def test_behind_proxy__address_is_what_the_proxy_wrote_last():
     assert read_origin(scope, behind_proxy=True).address == "203.0.113.9"
     assert read_origin(scope, behind_proxy=False).address == "127.0.0.1"
     assert not read_origin(scope, behind_proxy=False).here
+
+
+@pytest.mark.parametrize("damage", ['{"keys": [', "[" * 100_000, "\x00"])
+def test_damaged_key_file__tells_strangers_nothing_and_the_last_keys_stay_in_force(tmp_path, damage):
+    stranger = "sv_" + 12 * "0" + "_" + 43 * "a"
+
+    def ask(shown):
+        headers = {"content-type": "image/jpeg", "x-api-key": shown}
+        answer = httpx.post(f"{server.url}/v1/predict", content=picture(1), headers=headers, trust_env=False)
+        assert str(tmp_path) not in answer.text and "keys.json" not in answer.text
+        return answer.status_code
+
+    with running(tmp_path, everyone=True) as server:
+        file = tmp_path / "keys.json"
+        whole = file.read_text()
+        file.write_text(damage)
+        assert (ask(server.key), ask(stranger)) == (503, 503)
+        file.write_text(whole)
+        assert (ask(server.key), ask(stranger)) == (200, 401)
+        file.write_text(damage)
+        assert (ask(server.key), ask(stranger)) == (200, 401)

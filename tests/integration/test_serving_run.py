@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from streetvision_core.errors import ServingError
 from streetvision_core.images.decode import encode_jpeg
@@ -269,3 +270,14 @@ def test_serve__secrets_reach_the_model_server_whole(tmp_path):
     shown = settings.model_dump_json() + repr(settings)
     assert not [secret for secret in ("k-1", "t-2", "p-3") if secret in shown]
     assert "me:pw" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(("address", "warned"), [("http://0.0.0.0:0", True), ("http://127.0.0.1:0", False)])
+def test_serve_model__a_public_address_is_named(monkeypatch, tmp_path, address, warned):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = address.removesuffix("0") + str(probe.getsockname()[1])
+    monkeypatch.setenv("SV_PATHS__HOME", str(tmp_path))
+    monkeypatch.setattr("streetvision_core.serving.run._Server.run", lambda *_, **__: None)
+    with capture_logs() as lines:
+        serve_model(load_settings(), address, StubEngine)
+    assert any("has no keys" in line["event"] for line in lines) is warned

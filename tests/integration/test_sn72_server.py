@@ -13,7 +13,7 @@ from streetvision_core.errors import ChainError
 from streetvision_core.images.decode import encode_jpeg
 from streetvision_core.serving.app import create_app
 from streetvision_core.serving.protocols.sn72.client import Asker
-from streetvision_core.serving.protocols.sn72.keys import KeyPair
+from streetvision_core.serving.protocols.sn72.keys import KeyPair, encode_address
 from streetvision_core.serving.protocols.sn72.public import OnlyValidators
 from streetvision_core.serving.replay import ReplayImage, replay
 from streetvision_core.serving.run import in_background
@@ -104,6 +104,25 @@ def test_forger__does_not_spend_the_quota_of_whom_he_imitates(tmp_path):
         assert server.ask().status_code == 200
         limited = server.ask()
         assert (limited.status_code, limited.headers["retry-after"]) == (429, "1")
+
+
+def test_rate__a_query_that_it_refused_may_be_sent_again(tmp_path):
+    with running(make_settings(tmp_path, burst_queries=1, queries_per_minute=60)) as server:
+        assert server.ask().status_code == 200
+        query = server.asker.query(BRIGHT, 9.0)
+        assert server.send(query).status_code == 429
+        time.sleep(1.1)
+        assert [server.send(query).status_code for _ in range(2)] == [200, 401]
+
+
+def test_refusals__the_neutral_key_signs_for_nobody(tmp_path):
+    neutral = encode_address(bytes(32))
+    with running(make_settings(tmp_path, allow_hotkeys=(neutral,))) as server:
+        query = server.asker.query(BRIGHT, 9.0)
+        query.headers["bt_header_dendrite_hotkey"] = neutral
+        query.headers["bt_header_dendrite_signature"] = "0x" + (bytes(63) + b"\x80").hex()
+        assert server.send(query).status_code == 401
+        assert server.rejects("signature") == 1
 
 
 def test_replay__is_refused_by_the_next_process_too(tmp_path):

@@ -64,7 +64,7 @@ def test_changes__that_make_no_sense_are_named(tmp_path):
         keys.revoke("bob")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"keys": [{"name": "a"}]}', '{"keys": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"keys": [{"name": "a"}]}', '{"keys": 1}', "[" * 100_000])
 def test_list__a_broken_file_is_named_and_lets_nobody_in(tmp_path, text):
     (tmp_path / "keys.json").write_text(text)
     with pytest.raises(KeyFileError, match="restore it"):

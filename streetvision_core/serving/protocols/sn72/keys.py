@@ -28,6 +28,8 @@ _VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
 _FORMAT: Final = 42
 """The generic Substrate network, which bittensor uses."""
 _KEY_BYTES: Final = 32
+_IDENTITY: Final = bytes(_KEY_BYTES)
+"""The neutral point: as a public key it belongs to everybody, since signatures for it need no secret."""
 _ADDRESS_LETTERS: Final = 48
 _MAX_FILE_BYTES: Final = 64 * 1024
 
@@ -62,6 +64,8 @@ class KeyPair:
 
 def verify(signature: bytes, message: bytes, public: bytes) -> bool:
     """Whether the signature was made for this message with this key; False for whatever is no signature or no key."""
+    if public == _IDENTITY:
+        return False
     try:
         return bool(sr25519.verify(signature, message, public))
     except ValueError:

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from streetvision_core.errors import StorageError
+from streetvision_core.errors import QueryRefusedError, StorageError
 from streetvision_core.serving.protocols.sn72.refusals import refused
 
 SECOND: Final = 1_000_000_000
@@ -78,6 +78,20 @@ class Nonces:
         if nonce > now + self._future:
             raise refused("nonce-future", f"a nonce {(nonce - now) / SECOND:.1f} s ahead", "a clock that is right")
 
+    def check_unused(self, receiver: str, sender: str, nonce: int) -> None:
+        """Looks whether a signature was taken before, and takes nothing.
+
+        Raises:
+            QueryRefusedError: it was, or that cannot be known.
+        """
+        try:
+            asked = "SELECT 1 FROM nonces WHERE receiver = ? AND sender = ? AND nonce = ?"
+            known = self._db.execute(asked, (receiver, sender, nonce)).fetchone()
+        except sqlite3.Error as error:
+            raise _cannot_keep(error) from error
+        if known is not None:
+            raise _replayed()
+
     def take(self, receiver: str, sender: str, nonce: int) -> None:
         """Takes a signature, once.
 
@@ -89,10 +103,9 @@ class Nonces:
                 self._make_room()
             self._db.execute("INSERT INTO nonces VALUES (?, ?, ?)", (receiver, sender, nonce))
         except sqlite3.IntegrityError as error:
-            raise refused("nonce-replayed", "a signature taken before", "each signature once") from error
+            raise _replayed() from error
         except sqlite3.Error as error:
-            got = f"nonces that cannot be kept ({error})"
-            raise refused("nonce-store", got, "a writable workspace", "free space") from error
+            raise _cannot_keep(error) from error
         self._rows += 1
 
     def close(self) -> None:
@@ -113,6 +126,14 @@ class Nonces:
 
     def _count(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM nonces").fetchone()[0])
+
+
+def _replayed() -> QueryRefusedError:
+    return refused("nonce-replayed", "a signature taken before", "each signature once")
+
+
+def _cannot_keep(error: sqlite3.Error) -> QueryRefusedError:
+    return refused("nonce-store", f"nonces that cannot be kept ({error})", "a writable workspace", "free space")
 
 
 def _open(path: Path) -> sqlite3.Connection:

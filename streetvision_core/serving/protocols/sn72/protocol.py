@@ -129,8 +129,10 @@ class Sn72Protocol:
         self._verify(signed)
         course.verified = True
         self._access.check(signed.sender)
-        self._nonces.take(signed.receiver, signed.sender, signed.nonce)
+        # a replay costs its sender no rate, and what the rate refuses may be sent again
+        self._nonces.check_unused(signed.receiver, signed.sender, signed.nonce)
         self._access.spend(signed.sender)
+        self._nonces.take(signed.receiver, signed.sender, signed.nonce)
         wait = min(signed.timeout_seconds, self._limits.deadline_seconds) - self._limits.margin_seconds
         deadline = course.started + max(wait, 0.0)
         self._gateway.check_open()
