@@ -175,7 +175,7 @@ def run_week(settings: Settings, week: str, progress: Progress | None = None) ->
     from streetvision_core.loop.report.build_week import build_week
 
     last = week_days(week)[-1]
-    pipeline = weekly_pipeline(_notebooks(settings))
+    pipeline = weekly_pipeline(Workspace.of(settings).notebooks)
     result = run_pipeline(pipeline, last, settings, progress, parameters={"WEEK": week}, force=True)
     story = build_week(settings, week)
     page = write_week(story, Workspace.of(settings))
@@ -204,7 +204,7 @@ def _run(
         logger.info("nothing_to_learn", night=snapshot.night)
         return PipelineResult("daily", snapshot.night, now_iso(), 0.0, (), 0)
     parameters = {"SAVE": True, "FRAMES": settings.loop.int8_frames}
-    pipeline = nightly_pipeline(_notebooks(settings), queries=snapshot.has_queries)
+    pipeline = nightly_pipeline(Workspace.of(settings).notebooks, queries=snapshot.has_queries)
     if not snapshot.has_queries:
         logger.info("no_queries", night=snapshot.night, learns_from="new decisions")
     return run_steps(pipeline, snapshot.night, settings, stop, progress, parameters=parameters, force=wanted.fresh)
@@ -217,10 +217,6 @@ def _story(
 
     summary = " ".join(([_summary(result)] if news else []) + ([age.text] if age else []))
     return build_story(settings, snapshot.night, result.steps, summary, quiet=not news)
-
-
-def _notebooks(settings: Settings) -> Path:
-    return settings.paths.home.resolve() / "notebooks"
 
 
 def _outcome(sentence: str, page: Path, result: PipelineResult) -> Outcome:

@@ -16,12 +16,14 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from streetvision_core.errors import LoopError
 from streetvision_core.settings import Settings
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
+_OF_THE_CHECKOUT: Final = Path(__file__).resolve().parents[2] / "notebooks"
 
 Night = dt.date | str
 """A night by its date, or by its name: `2026-11-24`, `2026-11-20_to_2026-11-22`."""
@@ -48,6 +50,22 @@ class Workspace:
         """The workspace that the settings name."""
         paths = settings.paths
         return cls(paths.home.resolve(), *(paths.resolve(name) for name in ("data", "reports", "streets")))
+
+    @property
+    def notebooks(self) -> Path:
+        """The notebooks that the loop runs: the workspace's own, else those of the checkout this package lies in.
+
+        Raises:
+            LoopError: there are neither.
+        """
+        for folder in (own := self.home / "notebooks", _OF_THE_CHECKOUT):
+            if folder.is_dir():
+                return folder
+        raise LoopError(
+            got=f"no notebooks in {self.home}, and none beside the package",
+            allowed="the folder notebooks of a checkout of StreetVision",
+            action=f"copy it to {own}",
+        )
 
     @property
     def lock(self) -> Path:

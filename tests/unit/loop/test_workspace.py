@@ -3,6 +3,7 @@ import datetime as dt
 import pytest
 
 from streetvision_core.errors import LoopError
+from streetvision_core.loop import workspace as workspace_module
 from streetvision_core.loop.workspace import last_complete_week, parse_day, parse_night, week_days, week_of
 
 from .conftest import DAY
@@ -39,6 +40,17 @@ def test_week_of__is_the_iso_week():
 def test_week_days__refuses(week):
     with pytest.raises(LoopError, match="ISO week"):
         week_days(week)
+
+
+def test_notebooks__are_the_workspaces_own_else_those_of_the_checkout(workspace, tmp_path, monkeypatch):
+    assert (workspace.notebooks / "00_setup.ipynb").is_file()
+    (tmp_path / "notebooks").mkdir()
+    assert workspace.notebooks == tmp_path / "notebooks"
+    (tmp_path / "notebooks").rmdir()
+    monkeypatch.setattr(workspace_module, "_OF_THE_CHECKOUT", tmp_path / "site-packages" / "notebooks")
+    with pytest.raises(LoopError, match="no notebooks") as caught:
+        _ = workspace.notebooks
+    assert str(tmp_path / "notebooks") in str(caught.value)
 
 
 def test_workspace__paths(workspace, tmp_path):
