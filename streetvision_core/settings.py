@@ -140,6 +140,9 @@ class ScoringSettings(_Section):
     rule: Literal["mcc", "sn72", "f1", "cost"] = "sn72"
     prevalence: float = Field(0.5, gt=0, lt=1, description="share of road work in the stream; validators send half")
     miss_cost: float = Field(1.0, gt=0, description="rule `cost`: a missed road work, in false positives")
+    new_camera_logits: float = Field(
+        1.4, ge=0, le=6, description="added to whole photos' threshold for cameras CALIBRATE has not; 0: it has yours"
+    )
 
 
 class TrainingSettings(_Section):

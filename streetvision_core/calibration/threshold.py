@@ -63,6 +63,16 @@ def best_threshold(
     return float(sigmoid(np.array([np.mean(best)]))[0])
 
 
+def raise_threshold(t: float, logits: float) -> float:
+    """A threshold moved upwards by so many logits.
+
+    Example:
+        >>> round(raise_threshold(0.38, 1.4), 2)
+        0.71
+    """
+    return float(sigmoid(logit(np.array([t])) + logits)[0])
+
+
 def _best(p: Array, weights: Array, goal: Objective, prevalence: float) -> float:
     """The best threshold of the grid, in logits; the middle of the stretch where several are equal."""
     order = np.argsort(p)

@@ -17,6 +17,7 @@ import numpy as np
 from streetvision_core.calibration.arrays import Array, Mask
 from streetvision_core.calibration.facts import CalibrationFacts
 from streetvision_core.calibration.stage import FittedStage, fit_stage
+from streetvision_core.calibration.threshold import raise_threshold
 from streetvision_core.cascade._assemble import assemble
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.data.table import FeatureTable
@@ -101,7 +102,20 @@ def _by_size(rows: _Rows, settings: Settings, facts: CalibrationFacts) -> Cascad
         except CalibrationError:
             parts.append(None)
     whole, small = parts
-    return replace(whole or _fit_rows(rows, settings, facts), small=small)
+    return replace(_for_new_cameras(whole or _fit_rows(rows, settings, facts), settings, facts), small=small)
+
+
+def _for_new_cameras(made: CascadeCalibration, settings: Settings, facts: CalibrationFacts) -> CascadeCalibration:
+    """Raises the threshold of whole photographs, because most callers' cameras are none of CALIBRATE's.
+
+    Streets of a camera that nobody trained on look more like road work than those of a known one: answered by what
+    learned from the other cameras, photographs without road work score higher, and the best threshold of CALIBRATE
+    calls half of them road work. `scoring.new_camera_logits` is how far the best threshold moves between the two,
+    measured by leaving each camera family out (tests/perf/bench_new_cameras.py). The older eras moved by nothing.
+    """
+    if facts.world != "real":
+        return made
+    return replace(made, threshold=raise_threshold(made.threshold, settings.scoring.new_camera_logits))
 
 
 def _fit_rows(rows: _Rows, settings: Settings, facts: CalibrationFacts) -> CascadeCalibration:

@@ -6,6 +6,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from streetvision_core.calibration.columns import stage_columns
+from streetvision_core.calibration.threshold import raise_threshold
 from streetvision_core.cascade.calibrate import fit_cascade
 from streetvision_core.cascade.calibration import CascadeCalibration
 from streetvision_core.cascade.engine import predict_table
@@ -22,9 +23,26 @@ def test_fit_cascade__every_stage_with_evidence_is_calibrated(toy):
     assert "vlm" in calibration.absent and "vlm" not in calibration.stages
     assert set(calibration.bands) == {"classifier", "detectors"}
     assert any(band.certified for band in calibration.bands.values())
-    assert 0.3 < calibration.threshold < 0.75 and calibration.prior == pytest.approx(0.5, abs=0.1)
+    known = raise_threshold(calibration.threshold, -toy[4].scoring.new_camera_logits)
+    assert 0.3 < known < 0.75 and calibration.prior == pytest.approx(0.5, abs=0.1)
     assert calibration.made_with.origins.keys() == {"toyland", "elsewhere"}
     assert calibration.made_with.detectors is None
+
+
+def test_fit_cascade__whole_photographs_have_a_higher_threshold_for_cameras_that_nobody_calibrated(toy):
+    table, _, head, _, settings = toy
+    moved = {}
+    for logits in (0.0, 1.5):
+        scoring = settings.scoring.model_copy(update={"new_camera_logits": logits})
+        for world in ("real", "rendered"):
+            worlds = [world] * len(table)
+            made = fit_cascade(
+                table, head, settings.model_copy(update={"scoring": scoring}), worlds=worlds, world=world
+            )
+            moved[world, logits] = (made.threshold, made.small.threshold if made.small else None)
+    assert moved["real", 1.5][0] == pytest.approx(raise_threshold(moved["real", 0.0][0], 1.5))
+    assert moved["real", 1.5][1] == moved["real", 0.0][1]
+    assert moved["rendered", 1.5] == moved["rendered", 0.0]
 
 
 def plain_regression(table, toy):
