@@ -64,6 +64,10 @@ class ImageTooLargeError(ImageError):
     """Too many bytes, pixels or frames."""
 
 
+class DecodeTimeoutError(ImageTooLargeError):
+    """A picture that is small and takes too long to decode."""
+
+
 class ImageFormatError(ImageError):
     """Not one of the formats we decode."""
 

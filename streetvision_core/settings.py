@@ -56,6 +56,7 @@ class Decode(_Section):
 
     max_bytes: int = Field(20 * 2**20, gt=0)
     max_pixels: int = Field(50_000_000, gt=0)
+    max_seconds: float = Field(5.0, gt=0, description="in the server; what takes longer is ended")
     animation: Literal["first", "refuse"] = Field(
         "first", description="of an animation or of several pages the first picture is answered, or none"
     )
@@ -68,6 +69,7 @@ class VideoSettings(_Section):
     max_seconds: float = Field(4 * 3600.0, gt=0)
     max_pixels: int = Field(4096 * 2304, gt=0, description="of one frame")
     max_frames: int = Field(1_000_000, gt=0, description="decoded, of which few are looked at")
+    decode_seconds: float = Field(60.0, gt=0, description="in the server, spent decoding one video")
     direct_seconds: float = Field(10.0, gt=0, description="up to here every frame of a dense grid is answered")
     direct_step_seconds: float = Field(0.5, gt=0)
     keyframes_seconds: float = Field(60.0, gt=0, description="up to here key frames are answered; longer is searched")

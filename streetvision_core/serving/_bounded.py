@@ -54,6 +54,7 @@ class BoundedHttp(HttpToolsProtocol):
         """Somebody connects."""
         super().connection_made(transport)
         self.address = self.client[0] if self.client else None
+        self._lingering = _Lingering(self)
         if not self.door.enter(self):
             self._write_error(503, "more connections than this server holds", "send the request again after 1 s")
             transport.close()
@@ -95,9 +96,13 @@ class BoundedHttp(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; trailers are counted and forgotten."""
         if self._in_head:
-            if len(self.headers) >= MAX_HEADERS:
+            headers = self.headers
+            if len(headers) >= MAX_HEADERS:
                 raise TooManyHeadersError
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            headers.append((name, value))
             return
         self._trailers += 1
         if self._trailers > MAX_HEADERS:
@@ -110,7 +115,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
         if self._leaving:
             self.cycle.keep_alive = False
-        self.cycle.transport = _Lingering(self)  # type: ignore[assignment]
+        self.cycle.transport = self._lingering  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         """A piece of its body."""

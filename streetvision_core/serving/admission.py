@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Self
@@ -33,7 +32,7 @@ class Places:
         self.used = 0
         self._clock = clock
         self._pace = Pace(clock)
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, int] = {}
         self._latest: tuple[str, float] = ("", -math.inf)
         self._before: tuple[str, float] = ("", -math.inf)
         """The caller that asked last, and the last one that was another."""
@@ -56,15 +55,15 @@ class Places:
             if not self.used:
                 self._pace.begin()
             self.used += n
-            self._held[caller] += n
+            self._held[caller] = self._held.get(caller, 0) + n
         try:
             yield
         finally:
             if n:
                 self.used -= n
-                self._held[caller] -= n
-                if not self._held[caller]:
-                    del self._held[caller]
+                left = self._held.pop(caller) - n
+                if left:
+                    self._held[caller] = left
                 if not self.used:
                     self._pace.end()
 
@@ -117,14 +116,14 @@ class ByteBudget:
         self.limit = limit
         self.used = 0
         self._least = least
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, int] = {}
 
     def reserve(self, caller: str = "") -> Reservation:
         """An empty reservation; use it as a context manager."""
         return Reservation(self, caller)
 
     def _check(self, more: int, caller: str) -> None:
-        own = self._held[caller]
+        own = self._held.get(caller, 0)
         share = self.limit * SHARE * (1 if self.used > own else 2)
         if self.used + more > self.limit:
             raise overloaded(
@@ -142,13 +141,13 @@ class ByteBudget:
     def _take(self, more: int, caller: str) -> None:
         self._check(more, caller)
         self.used += more
-        self._held[caller] += more
+        self._held[caller] = self._held.get(caller, 0) + more
 
     def _give_back(self, size: int, caller: str) -> None:
         self.used -= size
-        self._held[caller] -= size
-        if not self._held[caller]:
-            del self._held[caller]
+        left = self._held.pop(caller, 0) - size
+        if left:
+            self._held[caller] = left
 
 
 class Reservation:

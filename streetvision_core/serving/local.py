@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final
 
+from streetvision_core.errors import DecodeTimeoutError
 from streetvision_core.images.decode import decode_image
+from streetvision_core.serving._plain import is_plain
 from streetvision_core.serving.backend import Answer, Image
 from streetvision_core.serving.batching import Batcher
 from streetvision_core.serving.clips import answer_clip
+from streetvision_core.serving.decoding import DecodePool
 from streetvision_core.serving.engine import EngineSlot
 from streetvision_core.settings import Decode, Settings
 from streetvision_core.types import Era, Frame, Pixels, Stage
 
 DECODE_THREADS: Final = 2
+"""One more waits for the process that decodes what may be costly."""
+TOO_COSTLY_KEPT: Final = 1024
+HEAVY_BYTES: Final = 1024 * 1024
+"""Larger pictures are judged in a thread."""
 _CHALLENGE_SIDE: Final = 224
 _BLACK: Final = 16
 """JPEG leaves black bars a little grey."""
@@ -79,7 +86,7 @@ class LocalBackend:
             MissingExtraError: PyAV is not installed.
         """
         self._slot.require()
-        return await answer_clip(video.data, video.name, self._batcher, self._video)
+        return await answer_clip(video.data, video.name, self._batcher, self._video, self._decoder.processes)
 
     def close(self) -> None:
         """Ends the decoding threads."""
@@ -87,15 +94,22 @@ class LocalBackend:
 
 
 class _Decoder:
-    """A decoded image is fifty times its bytes, so decoding waits while too many pixels are held."""
+    """A decoded image is fifty times its bytes, so decoding waits while too many pixels are held.
+
+    What may be costly (`_plain`) is decoded in a process, one after the other, so that it keeps nobody else waiting. A
+    picture that was not decoded in time is not tried again.
+    """
 
     def __init__(self, limits: Decode, budget_pixels: int) -> None:
         self._limits = limits
         self._budget = budget_pixels
         self._held = 0
         self._turn = asyncio.Semaphore(DECODE_THREADS)
+        self._costly_turn = asyncio.Semaphore(1)
+        self._too_costly: dict[str, DecodeTimeoutError] = {}
+        self.processes = DecodePool()
         self._freed = asyncio.Event()
-        self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
+        self._threads = ThreadPoolExecutor(DECODE_THREADS + 1, thread_name_prefix="decode")
 
     @asynccontextmanager
     async def frame(self, image: Image, batcher: Batcher) -> AsyncIterator[tuple[Frame, float]]:
@@ -110,17 +124,36 @@ class _Decoder:
 
     async def _decode(self, image: Image, batcher: Batcher) -> tuple[Frame, float]:
         loop = asyncio.get_running_loop()
-        with batcher.expecting():
-            async with self._turn:
+        if image.sha256 in self._too_costly:
+            raise self._too_costly[image.sha256]
+        heavy = len(image.data) > HEAVY_BYTES
+        plain = await asyncio.to_thread(is_plain, image.data) if heavy else is_plain(image.data)
+        with batcher.expecting() if plain else nullcontext():  # nobody's batch waits for a costly one
+            async with self._turn if plain else self._costly_turn:
                 while self._held >= self._budget:
                     self._freed.clear()
                     await self._freed.wait()
                 started = loop.time()
-                frame = await loop.run_in_executor(self._threads, decode_image, image.data, image.name, self._limits)
+                decode = decode_image if plain else self._decode_apart
+                try:
+                    frame = await loop.run_in_executor(self._threads, decode, image.data, image.name, self._limits)
+                except DecodeTimeoutError as error:
+                    self._remember(image.sha256, error)
+                    raise
                 self._held += frame.width * frame.height
         return frame, loop.time() - started
 
+    def _decode_apart(self, data: bytes, name: str, limits: Decode) -> Frame:
+        with self.processes.take() as process:
+            return process.decode(data, name, limits)
+
+    def _remember(self, sha256: str, error: DecodeTimeoutError) -> None:
+        if len(self._too_costly) >= TOO_COSTLY_KEPT:
+            del self._too_costly[next(iter(self._too_costly))]
+        self._too_costly[sha256] = error
+
     def close(self) -> None:
+        self.processes.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

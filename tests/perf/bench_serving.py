@@ -119,7 +119,8 @@ def run_server(kind: str, pipe: Any) -> None:
 
 async def drive(port: int, bodies: list[bytes], concurrency: int, seconds: float) -> list[float]:
     """Sends as fast as `concurrency` connections allow; a client lighter than any HTTP library."""
-    head = "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n"
+    lines = ("POST /v1/predict HTTP/1.1", "Host: 127.0.0.1", "Content-Type: image/jpeg", "Content-Length: {}")
+    head = "\r\n".join([*lines, "", ""])
     requests = [head.format(len(body)).encode() + body for body in bodies]
     ends, took = time.perf_counter() + seconds, []
 

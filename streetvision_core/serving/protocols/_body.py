@@ -165,6 +165,8 @@ async def read_capped(
                 size += len(chunk)
                 _check_size(size, max_bytes)
                 held.grow_to(size)
+                if not chunk:
+                    continue
                 if chunks:
                     patience.reschedule(min(ends, started + GRACE_SECONDS + size / limits.body_bytes_per_second))
                 chunks.append(chunk)
