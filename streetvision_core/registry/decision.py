@@ -84,7 +84,7 @@ class Override:
     def __post_init__(self) -> None:
         if not self.by.strip() or len(self.reason.split()) < 3:
             raise RegistryError(
-                got=f"an override by {self.by!r} because {self.reason!r}",
+                got=f"a decision by {self.by!r} because {self.reason!r}",
                 allowed="a person's name and a reason of at least three words",
                 action="say who decides and why; it is kept in the history for good",
             )
