@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import resource
 import socket
 import stat
 from contextlib import suppress
@@ -127,3 +128,17 @@ def _holder(port: int) -> str:
             if line.status == psutil.CONN_LISTEN and line.laddr.port == port and line.pid is not None:
                 return f"{psutil.Process(line.pid).name()} (process {line.pid}) already"
     return "another program already"
+
+
+def allow_open_files(wanted: int) -> int:
+    """Raises this process's limit of open files to `wanted`, as far as the system lets it; returns what holds.
+
+    An ordinary user's processes begin with 1,024, fewer than `serving.max_connections` and the log need: a crowd of
+    silent callers would then keep the server from accepting anybody before its own bound closes the idlest.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return soft
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most

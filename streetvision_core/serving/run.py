@@ -25,7 +25,7 @@ from streetvision_core.mining.querylog import open_or_set_aside
 from streetvision_core.registry.versions import ModelVersion, open_registry
 from streetvision_core.serving._bounded import bounded
 from streetvision_core.serving._line import UNIX, address_parts
-from streetvision_core.serving._listening import listen, listen_at, url_of
+from streetvision_core.serving._listening import allow_open_files, listen, listen_at, url_of
 from streetvision_core.serving.access import KeyRule, keys_for
 from streetvision_core.serving.engine import Engine
 from streetvision_core.serving.fleet import Fleet
@@ -255,6 +255,8 @@ def in_background(app: Starlette, host: str = HOST, port: int = 0) -> Iterator[s
 
 
 def _config(app: Starlette, drain_seconds: float) -> uvicorn.Config:
+    serving = getattr(app.state, "serving", ServingSettings())
+    allow_open_files(2 * serving.max_connections + 1024)  # both ends, where a test or notebook is its own caller
     return uvicorn.Config(
         app,
         log_config=None,
@@ -262,7 +264,7 @@ def _config(app: Starlette, drain_seconds: float) -> uvicorn.Config:
         server_header=False,
         ws="none",
         proxy_headers=False,  # who may be believed is for `wall` to say
-        http=bounded(getattr(app.state, "serving", ServingSettings())),
+        http=bounded(serving),
         lifespan="on",
         timeout_graceful_shutdown=math.ceil(drain_seconds),
     )
