@@ -109,8 +109,7 @@ def test_migrate__the_backup_is_the_workspace_as_it_was(old, tmp_path):
     with sqlite3.connect(workspace.home / "data" / "queries" / "queries.sqlite") as db:
         rows = db.execute("SELECT * FROM queries ORDER BY id").fetchall()
     done = migrate_workspace(workspace, settings)
-    with tarfile.open(done.backup) as tar:
-        tar.extractall(tmp_path / "restored", filter="data")
+    shutil.unpack_archive(done.backup, tmp_path / "restored", "tar")
     restored = digests(tmp_path / "restored")
     assert set(restored) == set(before)
     assert {n: d for n, d in restored.items() if not n.endswith(".sqlite")} == {
@@ -129,8 +128,7 @@ def test_migrate__the_backup_of_a_log_that_is_being_written_is_whole(old, tmp_pa
     writer.execute("INSERT INTO late VALUES (7)")
     writer.commit()
     done = migrate_workspace(workspace, settings)
-    with tarfile.open(done.backup) as tar:
-        tar.extractall(tmp_path / "restored", filter="data")
+    shutil.unpack_archive(done.backup, tmp_path / "restored", "tar")
     with sqlite3.connect(tmp_path / "restored" / "data" / "queries" / "queries.sqlite") as db:
         assert db.execute("SELECT n FROM late").fetchone() == (7,)
     writer.close()
