@@ -162,6 +162,8 @@ def write_format(home: Path) -> None:
 
 def remember_workspace(workspace: Workspace) -> None:
     """Notes it as the one used last; where there is no home folder, or it is read-only, nothing is noted."""
+    if not _marked(workspace.home):  # a mistyped SV_PATHS__HOME must not take the place of the one used before
+        return
     if (file := _state_file()) is None or _read(file) == str(workspace.home):
         return
     with suppress(StorageError, OSError):

@@ -220,3 +220,14 @@ def test_write_format__makes_the_file_or_moves_its_number(user):
     (home / FILE).write_text("# mine\nseed: 3\nformat: 1\n")
     write_format(home)
     assert (home / FILE).read_text() == f"# mine\nseed: 3\nformat: {FORMAT}\n"
+
+
+def test_remember_workspace__a_folder_that_is_none_does_not_replace_the_last_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.delenv("SV_PATHS__HOME", raising=False)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    good = create_workspace(tmp_path / "good")
+    remember_workspace(good)
+    remember_workspace(Workspace(tmp_path / "typo", "named by SV_PATHS__HOME"))
+    assert find_workspace().home == good.home
